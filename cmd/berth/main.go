@@ -1,0 +1,10 @@
+// Command berth runs an ordinary docker-compose file on many Docker hosts.
+package main
+
+import (
+	"os"
+
+	"berth/cmd/cli"
+)
+
+func main() { os.Exit(cli.Main(os.Args, cli.System())) }

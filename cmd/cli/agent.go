@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"berth/runtime/agent"
+)
+
+// agentCommand is what runs in the agent's container; nobody types it.
+func agentCommand(s *settings) *cli.Command {
+	return &cli.Command{
+		Name: "agent", Hidden: true, Usage: "run the host's agent (berth starts it in a container)",
+		Subcommands: []*cli.Command{{
+			Name: "relay", Usage: "join standard input and output with a TCP address",
+			Action: func(c *cli.Context) error {
+				return agent.Relay(c.Context, c.Args().First(), s.env.Stdin, s.env.Stdout)
+			},
+		}},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return fmt.Errorf("agent: unknown argument %q", c.Args().First())
+			}
+			cfg, err := agent.ReadConfig(agent.ConfigFile)
+			if err != nil {
+				return err
+			}
+			return agent.Run(c.Context, cfg)
+		},
+	}
+}

@@ -1,0 +1,201 @@
+// Package cli is berth's command line: it reads flags, calls loader, scheduler and runtime, and prints. A command is
+// one file; what several share stands in session.go (files, inventory, hosts) and change.go (plan and carry out).
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/moby/term"
+	"github.com/urfave/cli/v2"
+)
+
+// Env is what the command line gets from the system; tests hand in their own.
+type Env struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Dir            string   // working folder
+	Environ        []string // KEY=value
+}
+
+// System is the process's own environment.
+func System() Env {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "."
+	}
+	return Env{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Dir: dir, Environ: os.Environ()}
+}
+
+// Getenv reads one variable; "" when it is not set.
+func (e Env) Getenv(key string) string {
+	for i := len(e.Environ) - 1; i >= 0; i-- {
+		if v := e.Environ[i]; len(v) > len(key) && v[len(key)] == '=' && v[:len(key)] == key {
+			return v[len(key)+1:]
+		}
+	}
+	return ""
+}
+
+// terminal reports whether w is one, and its size.
+func terminal(w io.Writer) (tty bool, size func() (width, height int)) {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(f.Fd()) {
+		return false, func() (int, int) { return 80, 24 }
+	}
+	return true, func() (int, int) {
+		ws, err := term.GetWinsize(f.Fd())
+		if err != nil || ws.Width == 0 {
+			return 80, 24
+		}
+		return int(ws.Width), int(ws.Height)
+	}
+}
+
+// exitError carries an exit code other than 1 out of a command.
+type exitError struct {
+	code int
+	err  error // nil: nothing to print
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// interrupted is the cause of the context that SIGINT or SIGTERM ends.
+var interrupted = errors.New("interrupted")
+
+// Main runs one command and returns its exit code: 0, 1 for an error (printed as "berth: …" on stderr), 130 after an
+// interrupt, or what the command passes through.
+func Main(args []string, env Env) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	s := &settings{env: env}
+	app := newApp(s)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-signals:
+			cancel(interrupted)
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			if kill := s.second.Load(); kill != nil {
+				(*kill)()
+				return
+			}
+			os.Exit(130)
+		case <-done:
+		}
+	}()
+	err := app.RunContext(ctx, arrange(app, args))
+	return report(env.Stderr, err)
+}
+
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	var exit *exitError
+	if errors.As(err, &exit) {
+		if exit.err != nil {
+			fmt.Fprintln(stderr, "berth:", exit.err)
+		}
+		return exit.code
+	}
+	if errors.Is(err, interrupted) {
+		fmt.Fprintln(stderr, "berth: interrupted; run the same command again to go on where it stopped")
+		return 130
+	}
+	fmt.Fprintln(stderr, "berth:", err)
+	return 1
+}
+
+func newApp(s *settings) *cli.App {
+	env := s.env
+	app := &cli.App{
+		Name:            "berth",
+		Usage:           "run a docker-compose file on many Docker hosts",
+		UsageText:       "berth [OPTIONS] COMMAND [ARG…]\n\nOne host, no inventory: like docker compose.\nWith hosts.yml beside the compose file, or -i FILE: the same commands over a cluster.",
+		HideVersion:     true,
+		HideHelpCommand: true,
+		Reader:          env.Stdin,
+		Writer:          env.Stdout,
+		ErrWriter:       env.Stderr,
+		Flags:           s.globalFlags(),
+		Commands: []*cli.Command{
+			upCommand(s), downCommand(s), scaleCommand(s), psCommand(s), logsCommand(s),
+			planCommand(s), hostsCommand(s), configCommand(s), versionCommand(s), agentCommand(s),
+		},
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   usageError,
+		CommandNotFound: func(c *cli.Context, name string) {
+			s.unknown = fmt.Errorf("unknown command %q; \"berth --help\" lists them%s", name, didYouMean(c.App, name))
+		},
+		After: func(*cli.Context) error { return s.unknown },
+	}
+	for _, c := range app.Commands {
+		c.UseShortOptionHandling = true
+		c.OnUsageError = usageError
+		c.HideHelpCommand = true
+	}
+	return app
+}
+
+func usageError(c *cli.Context, err error, _ bool) error {
+	name := "berth"
+	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "berth" {
+		name += " " + c.Command.Name
+	}
+	return fmt.Errorf("%s: %w; \"%s --help\" lists the options", name, err, name)
+}
+
+func didYouMean(app *cli.App, name string) string {
+	best, at := "", 3
+	for _, c := range app.Commands {
+		if d := distance(c.Name, name); !c.Hidden && d < at {
+			best, at = c.Name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return ", did you mean \"berth " + best + "\"?"
+}
+
+// distance is the edit distance (insert, delete, replace) of two short words.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		last := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := last
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			last = row[j]
+			row[j] = min(row[j]+1, row[j-1]+1, cost)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// arrange moves a command's flags before its positional arguments, which is where the flag library wants them and
+// where docker compose users write them ("up web -d"). What follows "--" stays as it is.
+func arrange(app *cli.App, args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	out := []string{args[0]}
+	rest := args[1:]
+	// The global flags, up to the command's name.
+	for len(rest) > 0 && strings.HasPrefix(rest[0], "-") && rest[0] != "--" {
+		n := 1
+		if takesValue(app.Flags, rest[0]) && len(rest) > 1 {
+			n = 2
+		}
+		out, rest = append(out, rest[:n]...), rest[n:]
+	}
+	if len(rest) == 0 {
+		return out
+	}
+	cmd := app.Command(rest[0])
+	out, rest = append(out, rest[0]), rest[1:]
+	if cmd == nil || cmd.SkipFlagParsing || len(cmd.Subcommands) > 0 {
+		return append(out, rest...)
+	}
+	globals := out[: len(out)-1 : len(out)-1]
+	name := out[len(out)-1]
+	var flags, words []string
+	for len(rest) > 0 {
+		a := rest[0]
+		switch {
+		case a == "--":
+			words, rest = append(words, rest[1:]...), nil
+			continue
+		case len(a) < 2 || a[0] != '-':
+			words, rest = append(words, a), rest[1:]
+			continue
+		}
+		if !defines(cmd.Flags, a) && defines(app.Flags, a) {
+			n := 1
+			if takesValue(app.Flags, a) && len(rest) > 1 {
+				n = 2
+			}
+			globals, rest = append(globals, rest[:n]...), rest[n:]
+			continue
+		}
+		n := 1
+		if takesValue(cmd.Flags, a) && len(rest) > 1 {
+			n = 2
+		}
+		flags, rest = append(flags, rest[:n]...), rest[n:]
+	}
+	out = append(append(globals, name), flags...)
+	if len(words) > 0 && strings.HasPrefix(words[0], "-") {
+		out = append(out, "--")
+	}
+	return append(out, words...)
+}
+
+// defines reports whether the flag as written, --name or --name=value, is one of flags.
+func defines(flags []cli.Flag, written string) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(written, "-"), "=")
+	for _, f := range flags {
+		if slices.Contains(f.Names(), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// takesValue reports whether the flag as written (-f, --file, -dn) consumes the next argument.
+func takesValue(flags []cli.Flag, written string) bool {
+	name := strings.TrimLeft(written, "-")
+	if strings.Contains(name, "=") {
+		return false
+	}
+	if !strings.HasPrefix(written, "--") && len(name) > 1 {
+		name = name[len(name)-1:] // combined short options: the last one may take a value
+	}
+	for _, f := range flags {
+		if slices.Contains(f.Names(), name) {
+			_, boolean := f.(*cli.BoolFlag)
+			return !boolean
+		}
+	}
+	return false
+}

@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"berth/cmd/progress"
+	"berth/placement"
+	"berth/runtime/cluster"
+	"berth/runtime/execute"
+	"berth/runtime/store"
+	"berth/scheduler"
+)
+
+// planner makes a plan from what was observed.
+type planner func(*placement.Observation) (*scheduler.Plan, error)
+
+// replans bounds how often a plan is made anew because another command allocated addresses at the same time.
+const replans = 10
+
+// apply observes, plans and carries out, under the project's lock; with --dry-run it prints the plan and stops there.
+func (ss *session) apply(ctx context.Context, bootstrap bool, plan planner) (*scheduler.Plan, error) {
+	if dryRun(ss.c) {
+		return ss.preview(ctx, plan)
+	}
+	if err := ss.lock(ctx, bootstrap); err != nil {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		o, err := ss.cluster.Observe(ctx, ss.name, ss.project)
+		if err != nil {
+			return nil, err
+		}
+		p, err := plan(o)
+		if try == 1 {
+			ss.warn(p)
+		}
+		if err != nil {
+			return p, err
+		}
+		err = ss.run(ctx, p)
+		if errors.Is(err, store.ErrConflict) && try < replans {
+			continue
+		}
+		return p, errors.Join(err, failures(p))
+	}
+}
+
+// preview prints the plan of a command that then changes nothing.
+func (ss *session) preview(ctx context.Context, plan planner) (*scheduler.Plan, error) {
+	err := ss.cluster.Open(ctx, false)
+	if err != nil && !errors.Is(err, cluster.ErrNoCluster) {
+		return nil, err
+	}
+	o, err := ss.cluster.Look(ctx, ss.name, ss.project)
+	if err != nil {
+		return nil, err
+	}
+	p, err := plan(o)
+	ss.warn(p)
+	if err != nil {
+		return p, err
+	}
+	fmt.Fprint(ss.env.Stdout, p.String())
+	return p, failures(p)
+}
+
+func (ss *session) warn(p *scheduler.Plan) {
+	if p == nil {
+		return
+	}
+	for _, w := range p.Warnings {
+		ss.display.Warn(w)
+	}
+}
+
+// failures is what a plan left undone, as an error: nil when nothing.
+func failures(p *scheduler.Plan) error {
+	if len(p.Failures) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(p.Failures, "\n"))
+}
+
+// run carries out a plan and shows each step.
+func (ss *session) run(ctx context.Context, p *scheduler.Plan) error {
+	for i := range p.Running {
+		ss.display.Event(progress.RunningEvent(p.Running[i]))
+	}
+	if p.Empty() {
+		return nil
+	}
+	w := execute.World{Project: ss.project, Cluster: ss.inv.Cluster(), Engines: ss.cluster.Engines()}
+	if w.Cluster {
+		records := ss.cluster.Records(ss.name)
+		defer records.Close()
+		w.Store = records
+		var cancel context.CancelFunc
+		ctx, cancel = ss.cluster.WhileLocked(ctx)
+		defer cancel()
+	}
+	limits := execute.DefaultLimits
+	if n := ss.c.Int("parallel"); n > 0 {
+		limits.PerHost = n
+	}
+	return execute.Run(ctx, w, p, limits, ss.shower(p))
+}
+
+// shower shows how the steps of a plan fare.
+func (ss *session) shower(p *scheduler.Plan) func(execute.Report) {
+	steps := progress.StepsOf(p)
+	phases := map[execute.Phase]progress.Status{
+		execute.Working: progress.Working, execute.Done: progress.Done, execute.Warned: progress.Warning,
+		execute.Failed: progress.Failed, execute.Skipped: progress.Skipped,
+	}
+	return func(r execute.Report) {
+		ev := steps.Event(*r.Step, phases[r.Phase], r.Err)
+		ev.Current, ev.Total = r.Current, r.Total
+		ss.display.Event(ev)
+	}
+}

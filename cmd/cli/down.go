@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"berth/placement"
+	"berth/runtime/cluster"
+	"berth/scheduler"
+)
+
+func downCommand(s *settings) *cli.Command {
+	return &cli.Command{
+		Name: "down", Usage: "stop and remove the project's containers and networks", ArgsUsage: "[SERVICE…]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "remove the project's named volumes too, with their data"},
+			&cli.BoolFlag{Name: "remove-orphans", Usage: "remove containers of services the file does not have"},
+			&cli.IntFlag{Name: "timeout", Aliases: []string{"t"}, Usage: "`SECONDS` a container has to stop"},
+		},
+		Action: func(c *cli.Context) error {
+			services := c.Args().Slice()
+			ss, err := s.open(c, what{services: services, fileOptional: true, silent: true})
+			if err != nil {
+				return err
+			}
+			defer ss.close()
+			if err := ss.checkServices(services); err != nil {
+				return err
+			}
+			plan, err := ss.apply(c.Context, false, func(o *placement.Observation) (*scheduler.Plan, error) {
+				return scheduler.Down(ss.name, ss.project, o, scheduler.DownOptions{
+					Services: services, Volumes: c.Bool("volumes"),
+					RemoveOrphans: c.Bool("remove-orphans") || truthy(s.env.Getenv("COMPOSE_REMOVE_ORPHANS")),
+					Timeout:       timeout(c),
+				}), nil
+			})
+			if errors.Is(err, cluster.ErrNoCluster) {
+				ss.display.Warn("nothing to do: " + err.Error())
+				return nil
+			}
+			if err == nil && plan.Empty() && !dryRun(c) {
+				ss.display.Warn(fmt.Sprintf("nothing to do: project %s has no containers, networks or volumes to remove", ss.name))
+			}
+			return err
+		},
+	}
+}

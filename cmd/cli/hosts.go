@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"berth/cmd/table"
+	"berth/runtime/engine"
+)
+
+func hostsCommand(s *settings) *cli.Command {
+	return &cli.Command{
+		Name: "hosts", Usage: "list the hosts: state, engine, labels, what is reserved of them",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "table or json"},
+		},
+		Action: func(c *cli.Context) error {
+			ss, err := s.open(c, what{hostsOnly: true})
+			if err != nil {
+				return err
+			}
+			defer ss.close()
+			snaps, err := ss.cluster.Snapshots(c.Context, engine.Query{})
+			if err != nil {
+				return err
+			}
+			var rows []table.HostRow
+			down := 0
+			for _, sn := range snaps {
+				row := table.HostRow{Host: sn.Host}
+				if ss.inv.Cluster() {
+					row.Agent = agentState(sn.Agent)
+				}
+				for _, ct := range sn.Containers {
+					if ct.Running() {
+						row.Tasks++
+						row.Reserved = row.Reserved.Add(ct.Reservation)
+					}
+				}
+				if sn.Host.Problem != "" {
+					down++
+				}
+				rows = append(rows, row)
+			}
+			if err := table.Hosts(s.env.Stdout, rows, c.String("format")); err != nil {
+				return err
+			}
+			if down > 0 {
+				return &exitError{code: 1, err: fmt.Errorf("hosts: %d of %d do not answer", down, len(rows))}
+			}
+			return nil
+		},
+	}
+}
+
+// agentState is an agent's container in one word: what `docker ps` calls it, "ready" when it runs.
+func agentState(a *engine.AgentContainer) string {
+	switch {
+	case a == nil:
+		return "missing"
+	case a.State == "running":
+		return "ready"
+	}
+	return a.State
+}

@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"berth/cmd/progress"
+	"berth/placement"
+	"berth/runtime/engine"
+	"berth/runtime/logs"
+)
+
+func logsCommand(s *settings) *cli.Command {
+	return &cli.Command{
+		Name: "logs", Usage: "show the containers' output, of all hosts in time order", ArgsUsage: "[SERVICE…]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what is written from now on"},
+			&cli.StringFlag{Name: "tail", Aliases: []string{"n"}, Value: "all", Usage: "last `N` lines of each container"},
+			&cli.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "times before the lines"},
+			&cli.StringFlag{Name: "since", Usage: "from a `TIME` (2026-01-02T13:23:37Z) or a duration ago (42m)"},
+			&cli.StringFlag{Name: "until", Usage: "up to a `TIME` or a duration ago"},
+			&cli.BoolFlag{Name: "no-color", Usage: "no colours"},
+			&cli.BoolFlag{Name: "no-log-prefix", Usage: "no container names"},
+			&cli.IntFlag{Name: "index", Usage: "only replica `N` of the service"},
+		},
+		Action: func(c *cli.Context) error {
+			services := c.Args().Slice()
+			ss, err := s.open(c, what{services: services, fileOptional: true, silent: true})
+			if err != nil {
+				return err
+			}
+			defer ss.close()
+			if err := ss.checkServices(services); err != nil {
+				return err
+			}
+			list, hosts, err := ss.containers(c.Context, services)
+			if err != nil {
+				return err
+			}
+			if n := c.Int("index"); n > 0 {
+				list = slices.DeleteFunc(list, func(ct placement.Container) bool { return ct.Task.Number != n })
+			}
+			list = slices.DeleteFunc(list, func(ct placement.Container) bool { return ct.OneOff })
+			o := logs.Options{
+				Follow: c.Bool("follow"), Tail: c.String("tail"), Since: c.String("since"), Until: c.String("until"),
+			}
+			if err := ss.unreachable(hosts); err != nil {
+				return err
+			}
+			err = ss.printLogs(c.Context, list, o)
+			if errors.Is(err, interrupted) && o.Follow {
+				return &exitError{code: 130}
+			}
+			return err
+		},
+	}
+}
+
+// printer makes the writer of prefixed lines from the command's flags. The containers' standard error goes to stderr.
+func (ss *session) printer(streams []logs.Stream, stderr io.Writer) *logs.Printer {
+	tty, _ := terminal(ss.env.Stdout)
+	off := ss.c.Bool("no-color") || ss.env.Getenv("NO_COLOR") != ""
+	p := logs.NewPrinter(ss.env.Stdout, stderr, logs.PrinterOptions{
+		Color:    progress.Color(ss.ansi(ss.c), tty, off),
+		NoPrefix: ss.c.Bool("no-log-prefix"), Timestamps: ss.c.Bool("timestamps"),
+	})
+	for _, s := range streams {
+		p.Register(s.Label)
+	}
+	return p
+}
+
+// flush writes out what a printer holds; a reader that has gone away (berth logs | head) is no error.
+func flush(p *logs.Printer) func() {
+	return func() { _ = p.Flush() }
+}
+
+// printLogs merges the containers' logs until they end, or with Follow until ctx does.
+func (ss *session) printLogs(ctx context.Context, list []placement.Container, o logs.Options) error {
+	streams := make([]logs.Stream, 0, len(list))
+	for _, ct := range list {
+		streams = append(streams, ss.stream(ct))
+	}
+	p := ss.printer(streams, ss.env.Stdout)
+	m := logs.Merger{Idle: flush(p), Report: func(n logs.Notice) {
+		if n.Kind != logs.Ended {
+			ss.display.Warn(n.String())
+		}
+	}}
+	return m.Merge(ctx, streams, o, p.Line)
+}
+
+// stream is a container's log.
+func (ss *session) stream(ct placement.Container) logs.Stream {
+	return logs.Stream{
+		Container: ct.Name, Label: logs.Label(ct), Host: ct.Host, ID: ct.ID,
+		Source: engineLogs{ss.cluster.Engines()[ct.Host]},
+	}
+}
+
+// engineLogs lets the log merger read from an engine.
+type engineLogs struct{ e *engine.Engine }
+
+func (l engineLogs) Logs(ctx context.Context, id string, o logs.Options, emit func(logs.Line)) error {
+	err := l.e.Logs(ctx, id, engine.LogOptions{
+		Follow: o.Follow, Tail: o.Tail, Since: o.Since, Until: o.Until,
+	}, func(line engine.LogLine) {
+		emit(logs.Line{Time: line.Time, Stderr: line.Stderr, Text: line.Text})
+	})
+	if err != nil && engine.IsUnreachable(err) {
+		return fmt.Errorf("%w: %w", logs.ErrHostLost, err)
+	}
+	return err
+}

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"berth/cmd/table"
+	"berth/placement"
+	"berth/runtime/engine"
+)
+
+func psCommand(s *settings) *cli.Command {
+	return &cli.Command{
+		Name: "ps", Usage: "list the project's containers", ArgsUsage: "[SERVICE…]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "stopped containers too"},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "container IDs only"},
+			&cli.BoolFlag{Name: "services", Usage: "service names only"},
+			&cli.BoolFlag{Name: "orphans", Value: true, Usage: "containers of services the file does not have too"},
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "table, json, or a Go template"},
+			&cli.StringSliceFlag{Name: "status", Usage: "only containers in this `STATE`, repeatable"},
+			&cli.BoolFlag{Name: "no-trunc", Usage: "whole commands and IDs"},
+		},
+		Action: func(c *cli.Context) error { return ps(s, c) },
+	}
+}
+
+func ps(s *settings, c *cli.Context) error {
+	services := c.Args().Slice()
+	ss, err := s.open(c, what{services: services, fileOptional: true, silent: true})
+	if err != nil {
+		return err
+	}
+	defer ss.close()
+	if err := ss.checkServices(services); err != nil {
+		return err
+	}
+	containers, hosts, err := ss.containers(c.Context, services)
+	if err != nil {
+		return err
+	}
+	states := c.StringSlice("status")
+	containers = slices.DeleteFunc(containers, func(ct placement.Container) bool {
+		switch {
+		case ct.OneOff && !c.Bool("all"):
+			return true
+		case len(states) > 0:
+			return !slices.Contains(states, ct.State)
+		case !c.Bool("orphans") && ss.project != nil && ss.project.Service(ct.Task.Service) == nil:
+			return true
+		}
+		return !c.Bool("all") && !ct.Running() && ct.State != "restarting"
+	})
+	err = table.PS(s.env.Stdout, containers, table.PSOptions{
+		Format: c.String("format"), Quiet: c.Bool("quiet"), NoTrunc: c.Bool("no-trunc"), Services: c.Bool("services"),
+		Cluster: ss.inv.Cluster(), Now: time.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	return ss.unreachable(hosts)
+}
+
+// containers lists the project's containers, of the services named or of all, with one list call a host and no store.
+func (ss *session) containers(ctx context.Context, services []string) ([]placement.Container, []placement.Host, error) {
+	snaps, err := ss.cluster.Snapshots(ctx, engine.Query{Project: ss.name, Light: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	var list []placement.Container
+	var hosts []placement.Host
+	for _, s := range snaps {
+		hosts = append(hosts, s.Host)
+		for _, ct := range s.Containers {
+			if len(services) == 0 || slices.Contains(services, ct.Task.Service) {
+				list = append(list, ct)
+			}
+		}
+	}
+	return list, hosts, nil
+}
+
+// unreachable says which hosts did not answer. A command that showed the rest says so and fails only when nobody
+// answered.
+func (ss *session) unreachable(hosts []placement.Host) error {
+	down := 0
+	for _, h := range hosts {
+		if h.State == placement.Ready {
+			continue
+		}
+		down++
+		if !ss.inv.Cluster() {
+			return fmt.Errorf("%s: %s", ss.c.Command.Name, h.Problem)
+		}
+		ss.display.Warn(fmt.Sprintf("host %s is unreachable, what runs there is not shown: %s", h.Name, h.Problem))
+	}
+	if down == len(hosts) {
+		return fmt.Errorf("%s: no host of %s answers", ss.c.Command.Name, ss.inv.Path)
+	}
+	return nil
+}

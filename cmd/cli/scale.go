@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"berth/loader"
+	"berth/placement"
+	"berth/scheduler"
+)
+
+func scaleCommand(s *settings) *cli.Command {
+	return &cli.Command{
+		Name: "scale", Usage: "set the number of a service's replicas", ArgsUsage: "SERVICE=N…",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "no-deps", Usage: "do not start the services that these depend on"},
+			&cli.BoolFlag{Name: "partial", Usage: "start what can be placed when not everything can"},
+		},
+		Action: func(c *cli.Context) error {
+			scale, err := parseScale(c.Args().Slice())
+			if err != nil {
+				return fmt.Errorf("scale: %w", err)
+			}
+			if len(scale) == 0 {
+				return fmt.Errorf("scale: say which service and how many, as in \"berth scale web=3\"")
+			}
+			var services []string
+			for name := range scale {
+				services = append(services, name)
+			}
+			ss, err := s.open(c, what{services: services})
+			if err != nil {
+				return err
+			}
+			defer ss.close()
+			if err := ss.checkServices(services); err != nil {
+				return err
+			}
+			if err := loader.Scale(ss.project, scale); err != nil {
+				return err
+			}
+			_, err = ss.apply(c.Context, true, func(o *placement.Observation) (*scheduler.Plan, error) {
+				return scheduler.Up(ss.project, o, scheduler.UpOptions{
+					Services: services, NoDeps: c.Bool("no-deps"), NoRecreate: true, IgnoreOrphans: true, Partial: c.Bool("partial"),
+				})
+			})
+			return err
+		},
+	}
+}

@@ -1,0 +1,223 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/urfave/cli/v2"
+
+	"berth/cmd/progress"
+	"berth/loader"
+	"berth/placement"
+	"berth/runtime/cluster"
+	"berth/runtime/engine"
+)
+
+// settings are the global flags and what the system gave; one value serves one run.
+type settings struct {
+	env     Env
+	unknown error                  // an unknown command was typed
+	second  atomic.Pointer[func()] // what a second interrupt does; nil exits at once
+}
+
+func (s *settings) globalFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "compose `FILE`, repeatable; - is standard input"},
+		&cli.StringFlag{Name: "inventory", Aliases: []string{"i"}, Usage: "hosts `FILE` (default: $BERTH_INVENTORY, or hosts.yml beside the compose file)"},
+		&cli.StringFlag{Name: "project-name", Aliases: []string{"p"}, Usage: "project `NAME`"},
+		&cli.StringFlag{Name: "project-directory", Usage: "`FOLDER` that relative paths start from"},
+		&cli.StringSliceFlag{Name: "profile", Usage: "profile to switch on, repeatable"},
+		&cli.StringSliceFlag{Name: "env-file", Usage: "environment `FILE`, repeatable"},
+		&cli.StringFlag{Name: "progress", Usage: "auto, tty, plain, json or quiet"},
+		&cli.StringFlag{Name: "ansi", Usage: "auto, always or never"},
+		&cli.BoolFlag{Name: "compatibility", Usage: "container names with underscores"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "print what would be done, do nothing"},
+		&cli.IntFlag{Name: "parallel", Usage: "engine calls in flight on one host (default 8)"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
+	}
+}
+
+// dryRun reports whether --dry-run was given, before the command or after it.
+func dryRun(c *cli.Context) bool {
+	for _, l := range c.Lineage() {
+		if l.Bool("dry-run") {
+			return true
+		}
+	}
+	return false
+}
+
+// loadOptions are the loader's options from the global flags.
+func (s *settings) loadOptions(c *cli.Context, services []string) loader.Options {
+	return loader.Options{
+		Files: c.StringSlice("file"), ProjectName: c.String("project-name"), ProjectDir: c.String("project-directory"),
+		Profiles: c.StringSlice("profile"), EnvFiles: c.StringSlice("env-file"), Services: services,
+		Environ: s.env.Environ, Stdin: s.env.Stdin, WorkingDir: s.env.Dir,
+		Compatibility: c.Bool("compatibility") || truthy(s.env.Getenv("COMPOSE_COMPATIBILITY")),
+	}
+}
+
+func truthy(v string) bool {
+	b, err := strconv.ParseBool(v)
+	return err == nil && b
+}
+
+// inventory finds the hosts: -i, $BERTH_INVENTORY, hosts.yml beside the compose file, else the one local engine.
+func (s *settings) inventory(c *cli.Context, opts loader.Options) (*placement.Inventory, error) {
+	dir, err := loader.Dir(opts)
+	if errors.Is(err, loader.ErrNoFile) {
+		dir, err = s.env.Dir, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	flag := c.String("inventory")
+	if flag != "" && !filepath.IsAbs(flag) {
+		flag = filepath.Join(s.env.Dir, flag)
+	}
+	if path, ok := loader.FindInventory(flag, s.env.Getenv("BERTH_INVENTORY"), dir); ok {
+		return loader.LoadInventory(path)
+	}
+	local, err := engine.Local(s.env.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	return &placement.Inventory{Hosts: []placement.InventoryHost{local}}, nil
+}
+
+// session is a command's project, hosts and display. Close it.
+type session struct {
+	*settings
+	c       *cli.Context
+	name    string             // project name
+	project *placement.Project // nil when the command works without a file
+	inv     *placement.Inventory
+	cluster *cluster.Cluster
+	display progress.Display
+}
+
+// what says which parts of a session a command needs.
+type what struct {
+	services     []string // named on the command line
+	fileOptional bool     // the project's name alone will do (ps, logs, down)
+	hostsOnly    bool     // no project at all
+	silent       bool     // no compose warnings (the command prints data)
+}
+
+// open loads the files, finds the hosts and prepares their connections; it makes no call to a host.
+func (s *settings) open(c *cli.Context, w what) (*session, error) {
+	opts := s.loadOptions(c, w.services)
+	inv, err := s.inventory(c, opts)
+	if err != nil {
+		return nil, err
+	}
+	opts.Cluster = inv.Cluster()
+	ss := &session{settings: s, c: c, inv: inv}
+	if !w.hostsOnly {
+		ss.project, err = loader.Load(c.Context, opts)
+		switch {
+		case err == nil:
+			ss.name = ss.project.Name
+		case w.fileOptional && errors.Is(err, loader.ErrNoFile):
+			name, ok, nameErr := loader.NameWithoutFile(opts)
+			if nameErr != nil {
+				return nil, nameErr
+			}
+			if !ok {
+				return nil, err
+			}
+			ss.name = name
+		default:
+			return nil, err
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err == nil {
+		cache = filepath.Join(cache, "berth")
+	}
+	if ss.display, err = s.newDisplay(c, inv.Cluster()); err != nil {
+		return nil, err
+	}
+	ss.cluster, err = cluster.Connect(inv, cluster.Options{
+		CacheDir: cache, Binary: s.env.Getenv("BERTH_AGENT_BINARY"), Notify: ss.display.Warn,
+	})
+	if err != nil {
+		ss.display.Close()
+		return nil, err
+	}
+	if ss.project != nil && !w.silent {
+		for _, sentence := range ss.project.Warnings {
+			ss.display.Warn(sentence)
+		}
+	}
+	return ss, nil
+}
+
+func (s *settings) newDisplay(c *cli.Context, hosts bool) (progress.Display, error) {
+	mode := c.String("progress")
+	if mode == "" {
+		mode = s.env.Getenv("COMPOSE_PROGRESS")
+	}
+	if c.Bool("quiet") && c.Command.Name != "ps" {
+		mode = string(progress.Quiet)
+	}
+	ansi := s.ansi(c)
+	parsed, err := progress.ParseMode(mode, ansi)
+	if err != nil {
+		return nil, err
+	}
+	tty, size := terminal(s.env.Stderr)
+	return progress.New(progress.Options{
+		Out: s.env.Stderr, Terminal: tty, Size: size, Mode: parsed, Hosts: hosts, DryRun: dryRun(c),
+		Color: progress.Color(ansi, tty, s.env.Getenv("NO_COLOR") != ""),
+	}), nil
+}
+
+// ansi is --ansi, or what COMPOSE_ANSI says.
+func (s *settings) ansi(c *cli.Context) string {
+	if a := c.String("ansi"); a != "" {
+		return a
+	}
+	return s.env.Getenv("COMPOSE_ANSI")
+}
+
+// close ends the display and the connections.
+func (ss *session) close() {
+	ss.display.Close()
+	ss.cluster.Close()
+}
+
+// checkServices fails for a service that the project does not have.
+func (ss *session) checkServices(names []string) error {
+	if ss.project == nil {
+		return nil
+	}
+	for _, n := range names {
+		if ss.project.Service(n) == nil {
+			return fmt.Errorf("%s: no such service: %s; the project has %s", ss.c.Command.Name, n, strings.Join(serviceNames(ss.project), ", "))
+		}
+	}
+	return nil
+}
+
+func serviceNames(p *placement.Project) []string {
+	var names []string
+	for _, s := range p.Services {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// lock opens the store of a cluster and takes the project's lock; on one host it does nothing.
+func (ss *session) lock(ctx context.Context, bootstrap bool) error {
+	if err := ss.cluster.Open(ctx, bootstrap); err != nil {
+		return err
+	}
+	return ss.cluster.Lock(ctx, ss.name, "berth "+ss.c.Command.Name)
+}

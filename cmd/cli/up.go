@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"berth/loader"
+	"berth/placement"
+	"berth/scheduler"
+)
+
+func upCommand(s *settings) *cli.Command {
+	return &cli.Command{
+		Name: "up", Usage: "create and start the project's containers", ArgsUsage: "[SERVICE…]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "do not show the containers' output"},
+			&cli.BoolFlag{Name: "wait", Usage: "wait until the services are running or healthy; implies -d"},
+			&cli.IntFlag{Name: "wait-timeout", Usage: "`SECONDS` that --wait may take"},
+			&cli.StringSliceFlag{Name: "scale", Usage: "`SERVICE=N` replicas, repeatable"},
+			&cli.BoolFlag{Name: "force-recreate", Usage: "recreate containers that did not change"},
+			&cli.BoolFlag{Name: "no-recreate", Usage: "leave containers that are there as they are"},
+			&cli.BoolFlag{Name: "always-recreate-deps", Usage: "recreate dependencies too"},
+			&cli.BoolFlag{Name: "no-deps", Usage: "leave out the services that those named depend on"},
+			&cli.BoolFlag{Name: "no-start", Usage: "create, do not start"},
+			&cli.BoolFlag{Name: "remove-orphans", Usage: "remove containers of services the file does not have"},
+			&cli.BoolFlag{Name: "renew-anon-volumes", Aliases: []string{"V"}, Usage: "fresh anonymous volumes"},
+			&cli.IntFlag{Name: "timeout", Aliases: []string{"t"}, Usage: "`SECONDS` a container has to stop"},
+			&cli.BoolFlag{Name: "partial", Usage: "start what can be placed when not everything can"},
+			&cli.StringFlag{Name: "pull", Usage: "always, missing or never, instead of the services' pull_policy"},
+			&cli.BoolFlag{Name: "no-color", Usage: "no colours in the output"},
+			&cli.BoolFlag{Name: "no-log-prefix", Usage: "no container names in the output"},
+			&cli.BoolFlag{Name: "timestamps", Usage: "times in the output"},
+		},
+		Action: func(c *cli.Context) error { return up(s, c) },
+	}
+}
+
+func up(s *settings, c *cli.Context) error {
+	began := time.Now()
+	services := c.Args().Slice()
+	ss, err := s.open(c, what{services: services})
+	if err != nil {
+		return err
+	}
+	defer ss.close()
+	if err := ss.checkServices(services); err != nil {
+		return err
+	}
+	if c.Bool("force-recreate") && c.Bool("no-recreate") {
+		return fmt.Errorf("up: --force-recreate and --no-recreate cannot go together; give one")
+	}
+	scale, err := parseScale(c.StringSlice("scale"))
+	if err != nil {
+		return fmt.Errorf("up: %w", err)
+	}
+	if err := loader.Scale(ss.project, scale); err != nil {
+		return err
+	}
+	if p := c.String("pull"); p != "" {
+		for _, svc := range ss.project.Services {
+			svc.PullPolicy = p
+		}
+	}
+	opts := scheduler.UpOptions{
+		Services: services, NoDeps: c.Bool("no-deps"), ForceRecreate: c.Bool("force-recreate"),
+		NoRecreate: c.Bool("no-recreate"), AlwaysRecreateDeps: c.Bool("always-recreate-deps"),
+		RemoveOrphans:    c.Bool("remove-orphans") || truthy(s.env.Getenv("COMPOSE_REMOVE_ORPHANS")),
+		IgnoreOrphans:    truthy(s.env.Getenv("COMPOSE_IGNORE_ORPHANS")),
+		RenewAnonVolumes: c.Bool("renew-anon-volumes"), NoStart: c.Bool("no-start"), Partial: c.Bool("partial"),
+		Wait: c.Bool("wait"), Timeout: timeout(c),
+	}
+	ctx := c.Context
+	if n := c.Int("wait-timeout"); n > 0 && opts.Wait {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(n)*time.Second,
+			fmt.Errorf("up: the services were not running or healthy within %d s; \"berth ps\" shows which", n))
+		defer cancel()
+	}
+	plan, err := ss.apply(ctx, true, func(o *placement.Observation) (*scheduler.Plan, error) {
+		return scheduler.Up(ss.project, o, opts)
+	})
+	if err != nil {
+		return err
+	}
+	if dryRun(c) || opts.NoStart {
+		return nil
+	}
+	if plan.Empty() {
+		ss.display.Warn("nothing to do: " + upToDate(plan))
+	}
+	if c.Bool("detach") || opts.Wait {
+		return nil
+	}
+	return ss.attach(ctx, services, began)
+}
+
+func upToDate(p *scheduler.Plan) string {
+	if len(p.Running) == 1 {
+		return "1 container runs as the file says"
+	}
+	return fmt.Sprintf("%d containers run as the file says", len(p.Running))
+}
+
+// timeout is --timeout as the planner wants it: nil when it was not given.
+func timeout(c *cli.Context) *time.Duration {
+	if !c.IsSet("timeout") {
+		return nil
+	}
+	d := time.Duration(c.Int("timeout")) * time.Second
+	return &d
+}
+
+// parseScale reads SERVICE=N words.
+func parseScale(words []string) (map[string]int, error) {
+	scale := map[string]int{}
+	for _, w := range words {
+		name, number, ok := strings.Cut(w, "=")
+		n, err := strconv.Atoi(number)
+		if !ok || name == "" || err != nil || n < 0 {
+			return nil, fmt.Errorf("%q is not SERVICE=N with N 0 or more", w)
+		}
+		scale[name] = n
+	}
+	return scale, nil
+}

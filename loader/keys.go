@@ -1,0 +1,107 @@
+package loader
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// unhonoured is a compose key that berth reads but does not act on yet. README.md's table is made from the list below
+// (a test compares them), and so are the warnings.
+type unhonoured struct {
+	key     string // below services.<name>, unless it starts at the top: "jobs"
+	reason  string
+	cluster bool // on a cluster only
+	in      func(*types.ServiceConfig) bool
+	project func(*types.Project) bool // for keys at the top
+}
+
+func deployed(f func(*types.DeployConfig) bool) func(*types.ServiceConfig) bool {
+	return func(s *types.ServiceConfig) bool { return s.Deploy != nil && f(s.Deploy) }
+}
+
+var unhonouredKeys = []unhonoured{
+	{key: "build", reason: "berth builds no images, so the image must be on the host or in a registry",
+		in: func(s *types.ServiceConfig) bool { return s.Build != nil }},
+	{key: "develop", reason: "files are not watched",
+		in: func(s *types.ServiceConfig) bool { return s.Develop != nil }},
+	{key: "deploy.update_config", reason: "a changed service is replaced task by task without its delays, order and rollback",
+		in: deployed(func(d *types.DeployConfig) bool { return d.UpdateConfig != nil })},
+	{key: "deploy.rollback_config", reason: "there is no rollback",
+		in: deployed(func(d *types.DeployConfig) bool { return d.RollbackConfig != nil })},
+	{key: "deploy.endpoint_mode", reason: "vip is answered like dnsrr, with the addresses of the tasks",
+		in: deployed(func(d *types.DeployConfig) bool { return d.EndpointMode != "" && d.EndpointMode != "dnsrr" })},
+	{key: "deploy.mode", reason: "a job mode runs as an ordinary service, which does not end",
+		in: deployed(func(d *types.DeployConfig) bool { return strings.HasSuffix(d.Mode, "-job") })},
+	{key: "deploy.resources.reservations.generic_resources", reason: "hosts are not chosen by them",
+		in: reserving(func(r *types.Resource) bool { return len(r.GenericResources) > 0 })},
+	{key: "deploy.resources.reservations.devices", reason: "the engine gets the request, but hosts are not chosen by their devices", cluster: true,
+		in: reserving(func(r *types.Resource) bool { return len(r.Devices) > 0 })},
+	{key: "gpus", reason: "the engine gets the request, but hosts are not chosen by their GPUs", cluster: true,
+		in: func(s *types.ServiceConfig) bool { return len(s.Gpus) > 0 }},
+	{key: "credential_spec", reason: "it is for Windows containers",
+		in: func(s *types.ServiceConfig) bool { return s.CredentialSpec != nil }},
+	{key: "provider", reason: "no provider is called, and the service has no container",
+		in: func(s *types.ServiceConfig) bool { return s.Provider != nil }},
+	{key: "models", reason: "no model runner is called",
+		in: func(s *types.ServiceConfig) bool { return len(s.Models) > 0 }},
+	{key: "pre_start", reason: "its hooks are not run",
+		in: func(s *types.ServiceConfig) bool { return len(s.PreStart) > 0 }},
+	{key: "umask", reason: "engines have no setting for it",
+		in: func(s *types.ServiceConfig) bool { return s.Umask != nil }},
+	{key: "pull_refresh_after", reason: "write pull_policy: every_<duration>",
+		in: func(s *types.ServiceConfig) bool { return s.PullRefreshAfter != "" }},
+	{key: "use_api_socket", reason: "the engine's socket is not handed to the container",
+		in: func(s *types.ServiceConfig) bool { return s.UseAPISocket }},
+	{key: "labels." + LabelAffinity, reason: "tasks are not placed by it",
+		in: func(s *types.ServiceConfig) bool {
+			_, in := s.Labels[LabelAffinity]
+			if s.Deploy != nil && !in {
+				_, in = s.Deploy.Labels[LabelAffinity]
+			}
+			return in
+		}},
+	{key: "jobs", reason: "jobs are not run",
+		project: func(p *types.Project) bool { return len(p.Jobs) > 0 }},
+}
+
+func reserving(f func(*types.Resource) bool) func(*types.ServiceConfig) bool {
+	return deployed(func(d *types.DeployConfig) bool {
+		return d.Resources.Reservations != nil && f(d.Resources.Reservations)
+	})
+}
+
+// keyWarnings says one sentence for each key that the project uses and berth does not honour.
+func keyWarnings(p *types.Project, cluster bool) []string {
+	var warnings []string
+	for _, k := range unhonouredKeys {
+		if k.cluster && !cluster {
+			continue
+		}
+		if k.project != nil {
+			if k.project(p) {
+				warnings = append(warnings, fmt.Sprintf("key %q is not honoured by berth yet: %s", k.key, k.reason))
+			}
+			continue
+		}
+		var users []string
+		for name, s := range p.Services {
+			if k.in(&s) {
+				users = append(users, name)
+			}
+		}
+		if len(users) == 0 {
+			continue
+		}
+		slices.Sort(users)
+		noun := "service"
+		if len(users) > 1 {
+			noun = "services"
+		}
+		warnings = append(warnings, fmt.Sprintf("%s %s: key %q is not honoured by berth yet: %s",
+			noun, strings.Join(users, ", "), k.key, k.reason))
+	}
+	return warnings
+}

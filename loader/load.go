@@ -1,0 +1,214 @@
+// Package loader reads compose files, env files and inventories into placement's types. It reads files and nothing
+// else: no engine, no store; environment, folder and standard input are handed in.
+//
+// Load does what docker compose does up to the point where it would talk to an engine, with compose-go as the reader
+// of the files, and then translates the result into placement.Project. README.md lists the labels and keys.
+package loader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"berth/placement"
+)
+
+// Load loads the project that the options name. Its Services are those that run: profiles applied, and cut down to
+// Options.Services and their dependencies when some are named. Errors are *Error; ErrNoFile is under the one for no
+// compose file at all.
+func Load(ctx context.Context, o Options) (*placement.Project, error) {
+	if o.NoInterpolate {
+		return nil, &Error{Err: errors.New("a project needs its variables filled in; use LoadModel to leave them")}
+	}
+	s, err := gather(&o)
+	if err != nil {
+		return nil, err
+	}
+	var compose *types.Project
+	var relative relativeBinds
+	logged, err := withWarnings(func() error {
+		if compose, err = s.load(ctx); err != nil || !o.Cluster {
+			return err
+		}
+		relative, err = s.relativeBinds(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	p, err := s.translate(compose)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkBinds(compose, relative); err != nil {
+		return nil, err
+	}
+	p.Warnings = slices.Concat(s.warnings, s.versionWarnings(), logged, keyWarnings(compose, o.Cluster))
+	return p, nil
+}
+
+// LoadModel loads the merged files as a plain tree, which needs no variable to be filled in: what
+// `config --no-interpolate` and `config --variables` show. It does not apply profiles or check references. Errors are
+// *Error.
+func LoadModel(ctx context.Context, o Options) (map[string]any, error) {
+	s, err := gather(&o)
+	if err != nil {
+		return nil, err
+	}
+	var model map[string]any
+	_, err = withWarnings(func() error {
+		model, err = loader.LoadModelWithContext(ctx, s.details(), s.settings)
+		return err
+	})
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	return model, nil
+}
+
+// details is the input of compose-go. It writes the project name into the environment it gets.
+func (s *sources) details() types.ConfigDetails {
+	return types.ConfigDetails{WorkingDir: s.dir, ConfigFiles: slices.Clone(s.files), Environment: maps.Clone(s.env)}
+}
+
+// settings are the options of compose-go, the same as those of docker compose's commands.
+func (s *sources) settings(l *loader.Options) {
+	l.SetProjectName(s.name, s.explicit)
+	l.Profiles = s.profiles
+	l.ResourceLoaders = []loader.ResourceLoader{refuseRemote{}}
+	l.SkipInterpolation = s.opts.NoInterpolate
+	l.SkipNormalization = s.opts.NoNormalize
+	l.SkipConsistencyCheck = s.opts.NoConsistency
+	l.ResolvePaths = !s.opts.NoPathResolution
+	l.ConvertWindowsPaths = l.ResolvePaths && boolean(s.env["COMPOSE_CONVERT_WINDOWS_PATHS"])
+	l.SkipResolveEnvironment = true // after selection only: an env_file of a service that does not run may be missing
+}
+
+// load follows docker compose's ToProject and WithServices: load, enable, select, drop what is unused, resolve the
+// environment, drop env_file.
+func (s *sources) load(ctx context.Context) (*types.Project, error) {
+	p, err := loader.LoadWithContext(ctx, s.details(), s.settings)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range s.files {
+		p.ComposeFiles = append(p.ComposeFiles, f.Filename)
+	}
+	if p.Name == "" {
+		return nil, errors.New("project name must not be empty")
+	}
+	if err := checkNames(p, s.opts.Services); err != nil {
+		return nil, err
+	}
+	if p, err = p.WithServicesEnabled(s.opts.Services...); err != nil {
+		return nil, err
+	}
+	if p, err = p.WithSelectedServices(s.opts.Services); err != nil {
+		return nil, err
+	}
+	if !s.opts.AllResources {
+		p = p.WithoutUnnecessaryResources()
+	}
+	if err := defaultPlatform(p); err != nil {
+		return nil, err
+	}
+	if s.opts.NoEnvResolution {
+		return p, nil
+	}
+	return p.WithServicesEnvironmentResolved(true)
+}
+
+// checkNames refuses services that the project does not have, before they are looked for in profiles.
+func checkNames(p *types.Project, names []string) error {
+	all := p.AllServices()
+	for _, n := range names {
+		if _, ok := all[n]; !ok {
+			return &Error{Err: noService(n, slices.Sorted(maps.Keys(all)))}
+		}
+	}
+	return nil
+}
+
+func noService(name string, known []string) error {
+	if hint := didYouMean(name, known); hint != "" {
+		return fmt.Errorf("no such service: %s%s", name, hint)
+	}
+	return fmt.Errorf("no such service: %s; the project has %s", name, strings.Join(known, ", "))
+}
+
+// defaultPlatform gives services with a build section the platform of DOCKER_DEFAULT_PLATFORM, which docker compose
+// does before it takes the config hash. (For the others it counts at pull time only: see Service.Platform.)
+func defaultPlatform(p *types.Project) error {
+	platform := p.Environment["DOCKER_DEFAULT_PLATFORM"]
+	if platform == "" {
+		return nil
+	}
+	for name, service := range p.Services {
+		if service.Build == nil || service.Platform != "" {
+			continue
+		}
+		if len(service.Build.Platforms) > 0 && !slices.Contains(service.Build.Platforms, platform) {
+			return &Error{Key: "services." + name + ".build.platforms", Err: fmt.Errorf(
+				"DOCKER_DEFAULT_PLATFORM is %s, which is not in this list; add it or unset the variable", platform)}
+		}
+		service.Platform = platform
+		p.Services[name] = service
+	}
+	return nil
+}
+
+// translate makes placement's project of compose-go's.
+func (s *sources) translate(compose *types.Project) (*placement.Project, error) {
+	p, err := convert(compose, s.opts.Cluster)
+	if err != nil {
+		return nil, s.locate(err)
+	}
+	p.EnvFiles = s.envFiles
+	p.Compatibility = s.opts.Compatibility || boolean(s.env["COMPOSE_COMPATIBILITY"])
+	return p, nil
+}
+
+// locate adds file and line to an error that has a key only.
+func (s *sources) locate(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.File == "" && e.Key != "" {
+		if at := find(s.documents(), e.Key); at.node != nil {
+			e.File, e.Line = s.opts.shown(at.file), at.line
+		}
+	}
+	return err
+}
+
+const obsoleteVersion = "the attribute `version` is obsolete"
+
+var (
+	versionKey     = regexp.MustCompile(`(?m)^["']?version["']?[ \t]*:`)
+	versionKeyFlow = regexp.MustCompile(`"version"[ \t]*:`)
+)
+
+// versionWarnings says docker compose's sentence about `version:` for each file that has it. compose-go's own comes
+// once per file and process, which a second load in one process would miss.
+func (s *sources) versionWarnings() []string {
+	var warnings []string
+	for _, f := range s.files {
+		has := versionKey.Match(f.Content)
+		if !has && versionKeyFlow.Match(f.Content) { // JSON, perhaps indented
+			for _, root := range parse(f.Content) {
+				key, _ := field(root, "version")
+				has = has || key != nil
+			}
+		}
+		if has {
+			warnings = append(warnings, f.Filename+": "+obsoleteVersion+
+				", it will be ignored, please remove it to avoid potential confusion")
+		}
+	}
+	return warnings
+}

@@ -1,0 +1,172 @@
+package loader
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"berth/placement"
+)
+
+// convertService translates one service. Errors are *Error with Key set.
+func convertService(p *types.Project, service types.ServiceConfig) (*placement.Service, error) {
+	s := &placement.Service{
+		Name:           service.Name,
+		Mode:           placement.Replicated,
+		Replicas:       service.GetScale(),
+		ContainerName:  service.ContainerName,
+		Image:          service.Image,
+		PullPolicy:     service.PullPolicy,
+		Platform:       cmp.Or(service.Platform, p.Environment["DOCKER_DEFAULT_PLATFORM"]),
+		Reservation:    reservation(&service),
+		Mounts:         mounts(&service),
+		Networks:       attachments(&service),
+		DependsOn:      dependencies(p, &service),
+		SharesWith:     sharesWith(&service),
+		HasHealthcheck: hasHealthcheck(&service),
+		Spec:           &service,
+	}
+	key := "services." + service.Name
+	if service.StopGracePeriod != nil {
+		s.StopTimeout = time.Duration(*service.StopGracePeriod)
+	}
+	if service.Deploy != nil {
+		switch service.Deploy.Mode {
+		case "", "replicated", "replicated-job":
+		case "global", "global-job":
+			s.Mode = placement.Global
+		default:
+			return nil, &Error{Key: key + ".deploy.mode", Err: fmt.Errorf("%q is no mode%s",
+				service.Deploy.Mode, cmp.Or(didYouMean(service.Deploy.Mode, []string{"replicated", "global"}), "; want replicated or global"))}
+		}
+		s.MaxPerHost = int(min(service.Deploy.Placement.MaxReplicas, math.MaxInt32))
+	}
+	var err error
+	if s.Ports, err = ports(&service); err != nil {
+		return nil, err
+	}
+	if err := readPlacement(s, &service); err != nil {
+		return nil, err
+	}
+	if s.ConfigHash, err = ServiceHash(service); err != nil {
+		return nil, &Error{Key: key, Err: err}
+	}
+	return s, nil
+}
+
+// reservation is what deploy.resources.reservations and mem_reservation ask for. Limits reserve nothing.
+func reservation(service *types.ServiceConfig) placement.Reservation {
+	r := placement.Reservation{Memory: int64(service.MemReservation)}
+	if service.Deploy != nil && service.Deploy.Resources.Reservations != nil {
+		wanted := service.Deploy.Resources.Reservations
+		r.CPU = int64(math.Round(float64(wanted.NanoCPUs) * 1000))
+		r.Memory = cmp.Or(int64(wanted.MemoryBytes), r.Memory)
+	}
+	return r
+}
+
+// ports translates published ports. A range is 0: the engine chooses one of it when the container starts.
+func ports(service *types.ServiceConfig) ([]placement.Port, error) {
+	var all []placement.Port
+	for i, p := range service.Ports {
+		port := placement.Port{HostIP: p.HostIP, Protocol: cmp.Or(strings.ToLower(p.Protocol), "tcp")}
+		bad := func(what, value string) error {
+			return &Error{Key: fmt.Sprintf("services.%s.ports.%d", service.Name, i),
+				Err: fmt.Errorf("%s port %s is none; want 1 to 65535", what, value)}
+		}
+		if p.Target == 0 || p.Target > math.MaxUint16 {
+			return nil, bad("target", strconv.FormatUint(uint64(p.Target), 10))
+		}
+		port.Target = uint16(p.Target)
+		first, last, isRange := strings.Cut(p.Published, "-")
+		for _, value := range []string{first, last} {
+			if value == "" {
+				continue
+			}
+			n, err := strconv.ParseUint(value, 10, 16)
+			if err != nil {
+				return nil, bad("published", strconv.Quote(p.Published))
+			}
+			if !isRange || first == last {
+				port.Published = uint16(n)
+			}
+		}
+		all = append(all, port)
+	}
+	return all, nil
+}
+
+// attachments lists the networks by falling priority, then name, as docker compose attaches them.
+func attachments(service *types.ServiceConfig) []placement.Attachment {
+	var all []placement.Attachment
+	for _, key := range service.NetworksByPriority() {
+		a := placement.Attachment{Network: key}
+		if n := service.Networks[key]; n != nil {
+			a.Aliases, a.IPv4 = n.Aliases, n.Ipv4Address
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// mounts lists volumes, then tmpfs.
+func mounts(service *types.ServiceConfig) []placement.Mount {
+	var all []placement.Mount
+	for _, v := range service.Volumes {
+		all = append(all, placement.Mount{Type: v.Type, Source: v.Source, Target: v.Target, ReadOnly: v.ReadOnly})
+	}
+	for _, t := range service.Tmpfs {
+		target, _, _ := strings.Cut(t, ":")
+		all = append(all, placement.Mount{Type: types.VolumeTypeTmpfs, Target: target})
+	}
+	return all
+}
+
+// dependencies lists depends_on, with what links, volumes_from and shared namespaces imply (compose-go adds those).
+// One that has no container (switched off and optional, or a provider) is left out.
+func dependencies(p *types.Project, service *types.ServiceConfig) []placement.Dependency {
+	var all []placement.Dependency
+	for _, name := range slices.Sorted(maps.Keys(service.DependsOn)) {
+		if on, runs := p.Services[name]; !runs || on.Provider != nil {
+			continue
+		}
+		d := service.DependsOn[name]
+		all = append(all, placement.Dependency{
+			Service:   name,
+			Condition: placement.Condition(cmp.Or(d.Condition, types.ServiceConditionStarted)),
+			Required:  d.Required,
+			Restart:   d.Restart,
+		})
+	}
+	return all
+}
+
+// sharesWith names the services whose namespaces or volumes the service uses.
+func sharesWith(service *types.ServiceConfig) []string {
+	var all []string
+	for _, value := range []string{service.NetworkMode, service.Ipc, service.Pid, service.Uts, service.Cgroup} {
+		if name := serviceRef(value); name != "" {
+			all = append(all, name)
+		}
+	}
+	for _, from := range service.VolumesFrom {
+		if !strings.HasPrefix(from, types.ContainerPrefix) {
+			name, _, _ := strings.Cut(from, ":")
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func hasHealthcheck(service *types.ServiceConfig) bool {
+	h := service.HealthCheck
+	return h != nil && !h.Disable && len(h.Test) > 0 && h.Test[0] != "NONE"
+}

@@ -1,0 +1,102 @@
+package placement
+
+// Board is the hosts with what they hold while placement decisions are made one after the other. Hosts are indexes
+// into the slice that NewBoard got, services are indexes handed out by Service: there is no map in the inner loop.
+// A Board is not safe for concurrent use.
+type Board struct {
+	hosts    []Host
+	slots    []slot
+	names    map[string]int // service name → index
+	services [][]int32      // tasks of a service on each host, by service and host index
+	lenient  bool           // capacity refuses nothing
+}
+
+// slot is what one host holds.
+type slot struct {
+	used  Reservation // by other projects and by all that was put here
+	tasks int32
+	ports []heldPort
+}
+
+type heldPort struct {
+	Port
+	by string // "web.1"; "" for another project
+}
+
+// NewBoard sets up the hosts with what other projects hold there. The hosts are not copied and must not change.
+func NewBoard(hosts []Host) *Board {
+	b := &Board{hosts: hosts, slots: make([]slot, len(hosts)), names: map[string]int{}}
+	for i := range hosts {
+		b.slots[i].used = hosts[i].Reserved
+		for _, p := range hosts[i].Ports {
+			if p.Published != 0 {
+				b.slots[i].ports = append(b.slots[i].ports, heldPort{Port: p})
+			}
+		}
+	}
+	return b
+}
+
+// IgnoreCapacity switches the capacity filter off: one host without a cluster behaves like docker compose, which
+// starts what it is told to. Reservations are still counted.
+func (b *Board) IgnoreCapacity() { b.lenient = true }
+
+// Hosts is the number of hosts.
+func (b *Board) Hosts() int { return len(b.hosts) }
+
+// Used is what the host holds.
+func (b *Board) Used(host int) Reservation { return b.slots[host].used }
+
+// Service returns the index of a service, registering it when it is new.
+func (b *Board) Service(name string) int {
+	if i, ok := b.names[name]; ok {
+		return i
+	}
+	i := len(b.services)
+	b.names[name] = i
+	b.services = append(b.services, make([]int32, len(b.hosts)))
+	return i
+}
+
+// Hold puts something on a host without asking the filters: a container that is there already and stays.
+func (b *Board) Hold(host int, t Task, r Reservation, ports []Port) {
+	s := &b.slots[host]
+	s.used = s.used.Add(r)
+	s.tasks++
+	b.services[b.Service(t.Service)][host]++
+	s.hold(t.String(), ports)
+}
+
+func (s *slot) hold(by string, ports []Port) {
+	for _, p := range ports {
+		if p.Published != 0 {
+			s.ports = append(s.ports, heldPort{p, by})
+		}
+	}
+}
+
+// Put puts a request on a host without asking the filters.
+func (b *Board) Put(host int, r *Request) {
+	s := &b.slots[host]
+	s.used = s.used.Add(r.reservation)
+	for i := range r.parts {
+		p := &r.parts[i]
+		s.tasks += p.count
+		b.services[p.index][host] += p.count
+		s.hold(p.task.String(), p.service.Ports)
+	}
+}
+
+// usage is how full a host is by reservations, in millionths of its capacity: that of the scarcer of CPU and memory.
+// Integers, so that every platform decides alike.
+func (b *Board) usage(host int) int64 {
+	used, total := b.slots[host].used, b.hosts[host].Capacity
+	var cpu, memory int64
+	if total.CPU > 0 {
+		cpu = used.CPU * 1_000_000 / total.CPU
+	}
+	if kib := total.Memory >> 10; kib > 0 {
+		memory = (used.Memory >> 10) * 1_000_000 / kib
+	}
+	return max(cpu, memory)
+}

@@ -1,0 +1,258 @@
+package placement
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// filter is one rule of where tasks may run. As in swarmkit (manager/scheduler/filter.go) it is three things: does it
+// apply to the request, does the host pass, and if not, why, in a sentence without the host's name.
+type filter interface {
+	applies(r *Request) bool
+	passes(b *Board, r *Request, host int) bool
+	explain(b *Board, r *Request, host int) string
+}
+
+// lasting filters do not depend on what is on a host; a picker asks them once a host. passing filters do.
+var (
+	lasting = []filter{readyFilter{}, constraintFilter{}, platformFilter{}, needFilter{}}
+	passing = []filter{portFilter{}, maxFilter{}, capacityFilter{}}
+)
+
+// readyFilter wants a host that answers.
+type readyFilter struct{}
+
+func (readyFilter) applies(*Request) bool { return true }
+
+func (readyFilter) passes(b *Board, _ *Request, host int) bool { return b.hosts[host].State == Ready }
+
+func (readyFilter) explain(b *Board, _ *Request, host int) string {
+	if p := b.hosts[host].Problem; p != "" {
+		return "unreachable: " + p
+	}
+	return "unreachable"
+}
+
+// constraintFilter wants all constraints of all services to hold.
+type constraintFilter struct{}
+
+func (constraintFilter) applies(r *Request) bool {
+	for i := range r.parts {
+		if len(r.parts[i].service.Constraints) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (f constraintFilter) passes(b *Board, r *Request, host int) bool {
+	return f.broken(b, r, host) == nil
+}
+
+func (constraintFilter) broken(b *Board, r *Request, host int) *Constraint {
+	for i := range r.parts {
+		for j := range r.parts[i].service.Constraints {
+			if c := &r.parts[i].service.Constraints[j]; !c.Match(&b.hosts[host]) {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+func (f constraintFilter) explain(b *Board, r *Request, host int) string {
+	return f.broken(b, r, host).Explain(&b.hosts[host])
+}
+
+// platformFilter wants the service's platform: os/arch[/variant], where the variant is left to the engine.
+type platformFilter struct{}
+
+func (platformFilter) applies(r *Request) bool {
+	for i := range r.parts {
+		if r.parts[i].service.Platform != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (f platformFilter) passes(b *Board, r *Request, host int) bool {
+	return f.wanted(b, r, host) == ""
+}
+
+// wanted is the platform that the host does not have.
+func (platformFilter) wanted(b *Board, r *Request, host int) string {
+	h := &b.hosts[host]
+	for i := range r.parts {
+		platform := r.parts[i].service.Platform
+		if platform == "" {
+			continue
+		}
+		os, arch, both := strings.Cut(platform, "/")
+		if !both { // "linux" or "arm64" alone, as containerd's platforms.Parse reads it
+			if strings.EqualFold(os, h.OS) || Arch(os) == Arch(h.Arch) {
+				continue
+			}
+			return platform
+		}
+		arch, _, _ = strings.Cut(arch, "/")
+		if !strings.EqualFold(os, h.OS) || Arch(arch) != Arch(h.Arch) {
+			return platform
+		}
+	}
+	return ""
+}
+
+func (f platformFilter) explain(b *Board, r *Request, host int) string {
+	return fmt.Sprintf("platform is %s/%s, %s wanted", b.hosts[host].OS, b.hosts[host].Arch, f.wanted(b, r, host))
+}
+
+// needFilter wants what only some hosts have.
+type needFilter struct{}
+
+func (needFilter) applies(r *Request) bool { return len(r.needs) > 0 }
+
+func (needFilter) passes(_ *Board, r *Request, host int) bool {
+	for i := range r.needs {
+		if !r.needs[i].Hosts[host] {
+			return false
+		}
+	}
+	return true
+}
+
+func (needFilter) explain(_ *Board, r *Request, host int) string {
+	for i := range r.needs {
+		if !r.needs[i].Hosts[host] {
+			return r.needs[i].Text
+		}
+	}
+	return ""
+}
+
+// portFilter wants fixed published ports to be free: one fits once on a host.
+type portFilter struct{}
+
+func (portFilter) applies(r *Request) bool { return r.fixedPorts }
+
+func (f portFilter) passes(b *Board, r *Request, host int) bool {
+	_, _, ok := f.conflict(b, r, host)
+	return !ok
+}
+
+// conflict finds the first wanted port that is taken, and by whom.
+func (portFilter) conflict(b *Board, r *Request, host int) (Port, string, bool) {
+	held := b.slots[host].ports
+	for i := range r.parts {
+		p := &r.parts[i]
+		for j, want := range p.service.Ports {
+			for k := range held {
+				if want.Conflicts(held[k].Port) {
+					return want, held[k].by, true
+				}
+			}
+			if p.count > 1 && want.Published != 0 {
+				return want, p.task.String(), true // the request would hold it twice
+			}
+			for k := range r.parts[:i] {
+				for _, other := range r.parts[k].service.Ports {
+					if want.Conflicts(other) {
+						return want, r.parts[k].task.String(), true
+					}
+				}
+			}
+			for _, other := range p.service.Ports[:j] {
+				// One entry twice is one binding; two entries that overlap cannot both be bound.
+				if want != other && want.Conflicts(other) {
+					return want, p.task.String(), true
+				}
+			}
+		}
+	}
+	return Port{}, "", false
+}
+
+func (f portFilter) explain(b *Board, r *Request, host int) string {
+	port, by, _ := f.conflict(b, r, host)
+	if by == "" {
+		by = "another project"
+	}
+	return fmt.Sprintf("port %s is taken by %s", port, by)
+}
+
+// maxFilter keeps to max_replicas_per_node.
+type maxFilter struct{}
+
+func (maxFilter) applies(r *Request) bool {
+	for i := range r.parts {
+		if r.parts[i].service.MaxPerHost > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (f maxFilter) passes(b *Board, r *Request, host int) bool { return f.full(b, r, host) == nil }
+
+func (maxFilter) full(b *Board, r *Request, host int) *part {
+	for i := range r.parts {
+		p := &r.parts[i]
+		if limit := p.service.MaxPerHost; limit > 0 && int(b.services[p.index][host]+p.count) > limit {
+			return p
+		}
+	}
+	return nil
+}
+
+func (f maxFilter) explain(b *Board, r *Request, host int) string {
+	p := f.full(b, r, host)
+	return fmt.Sprintf("%d of at most %d tasks of %s are here, %d more wanted",
+		b.services[p.index][host], p.service.MaxPerHost, p.service.Name, p.count)
+}
+
+// capacityFilter keeps the sum of reservations within a host's capacity. A request that reserves nothing of a
+// resource fits even where that resource is overdrawn.
+type capacityFilter struct{}
+
+func (capacityFilter) applies(r *Request) bool { return r.reservation != Reservation{} }
+
+func (capacityFilter) passes(b *Board, r *Request, host int) bool {
+	if b.lenient {
+		return true
+	}
+	free := b.hosts[host].Capacity.Sub(b.slots[host].used)
+	return (r.reservation.CPU <= 0 || r.reservation.CPU <= free.CPU) &&
+		(r.reservation.Memory <= 0 || r.reservation.Memory <= free.Memory)
+}
+
+func (capacityFilter) explain(b *Board, r *Request, host int) string {
+	total := b.hosts[host].Capacity
+	free := total.Sub(b.slots[host].used)
+	if r.reservation.CPU > 0 && r.reservation.CPU > free.CPU {
+		return fmt.Sprintf("%s of %s CPUs free, %s wanted",
+			FormatCPU(max(free.CPU, 0)), FormatCPU(total.CPU), FormatCPU(r.reservation.CPU))
+	}
+	return fmt.Sprintf("%s of %s memory free, %s wanted",
+		FormatMemory(max(free.Memory, 0)), FormatMemory(total.Memory), FormatMemory(r.reservation.Memory))
+}
+
+// FormatCPU writes millicores as CPUs: 500 is "0.5".
+func FormatCPU(millicores int64) string {
+	return strconv.FormatFloat(float64(millicores)/1000, 'f', -1, 64)
+}
+
+// FormatMemory writes bytes in the largest binary unit that keeps the number from 1 up, with at most two decimals:
+// "512 MiB", "1.5 GiB".
+func FormatMemory(bytes int64) string {
+	if bytes < 1<<10 {
+		return strconv.FormatInt(bytes, 10) + " B"
+	}
+	value, unit := float64(bytes)/(1<<10), 0
+	units := []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
+	for value >= 1024 && unit < len(units)-1 {
+		value, unit = value/1024, unit+1
+	}
+	text := strconv.FormatFloat(value, 'f', 2, 64)
+	return strings.TrimRight(strings.TrimRight(text, "0"), ".") + " " + units[unit]
+}

@@ -1,0 +1,98 @@
+package placement
+
+// Request is what is to be put on one host together: a task, or tasks that must not be apart.
+type Request struct {
+	parts       []part
+	reservation Reservation // of all parts
+	needs       []Need
+	preferences []Preference
+	strategy    Strategy
+	fixedPorts  bool
+}
+
+// part is the tasks of one service in a request.
+type part struct {
+	service *Service
+	index   int // on the board
+	count   int32
+	task    Task // the first, for messages
+}
+
+// Need is something that only some hosts have: a volume's data, an external network, a task to be beside.
+type Need struct {
+	Hosts []bool // by host index
+	Text  string // the refusal of the other hosts: `volume app_data has its data on web1`
+}
+
+// NewRequest asks for a place for one task of a service. More tasks join with Add.
+func (b *Board) NewRequest(s *Service, t Task, needs ...Need) *Request {
+	r := &Request{strategy: s.Strategy, preferences: s.Preferences}
+	b.Add(r, s, t, needs...)
+	return r
+}
+
+// Add lets one more task stand beside the others of the request. Strategy and preferences stay those of the first.
+func (b *Board) Add(r *Request, s *Service, t Task, needs ...Need) {
+	r.needs = append(r.needs, needs...)
+	r.reservation = r.reservation.Add(s.Reservation)
+	for _, p := range s.Ports {
+		r.fixedPorts = r.fixedPorts || p.Published != 0
+	}
+	for i := range r.parts {
+		if r.parts[i].service == s {
+			r.parts[i].count++
+			return
+		}
+	}
+	r.parts = append(r.parts, part{service: s, index: b.Service(s.Name), count: 1, task: t})
+}
+
+// Admits reports whether a host may hold the request at all, whatever else is on it: it answers, meets constraints,
+// platform and needs.
+func (b *Board) Admits(r *Request, host int) bool {
+	for _, f := range lasting {
+		if f.applies(r) && !f.passes(b, r, host) {
+			return false
+		}
+	}
+	return true
+}
+
+// Fits reports whether an admitted host has room now: capacity, ports, tasks per host.
+func (b *Board) Fits(r *Request, host int) bool {
+	for _, f := range passing {
+		if f.applies(r) && !f.passes(b, r, host) {
+			return false
+		}
+	}
+	return true
+}
+
+// Explain says why the host refuses the request, with the first filter that does; "" when none does.
+func (b *Board) Explain(r *Request, host int) string {
+	for _, all := range [][]filter{lasting, passing} {
+		for _, f := range all {
+			if f.applies(r) && !f.passes(b, r, host) {
+				return f.explain(b, r, host)
+			}
+		}
+	}
+	return ""
+}
+
+// Reasons is Explain for each host that refuses the request, in inventory order.
+func (b *Board) Reasons(r *Request) []Reason {
+	var all []Reason
+	for h := range b.hosts {
+		if text := b.Explain(r, h); text != "" {
+			all = append(all, Reason{Host: b.hosts[h].Name, Text: text})
+		}
+	}
+	return all
+}
+
+// Reason is why one host refuses a task: a sentence without the host's name.
+type Reason struct {
+	Host string
+	Text string // `label type is "db", constraint wants worker`, "0.5 of 4 CPUs free, 1 wanted"
+}

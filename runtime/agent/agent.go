@@ -1,0 +1,263 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"berth/runtime/engine"
+	"berth/runtime/ledger"
+	"berth/runtime/names"
+	"berth/runtime/overlay"
+)
+
+// reconcileEvery is the time between two comparisons of everything with kernel and engine; events start them sooner.
+const reconcileEvery = 30 * time.Second
+
+// settleLinks is how long link news are gathered before they start a comparison.
+const settleLinks = 50 * time.Millisecond
+
+// agent is one loop that owns all state and never blocks on engine or store: slow work is done by jobs, whose results
+// come back to it, and by the publisher.
+type agent struct {
+	config Config
+	engine Engine
+	net    *overlay.Overlay
+	names  *names.Server
+	log    *slog.Logger
+
+	publish   *publisher
+	observe   *observer
+	updates   chan update
+	results   chan result
+	jobs      sync.WaitGroup
+	slots     chan struct{} // bounds engine jobs
+	connected atomic.Bool
+
+	// All below belongs to the loop.
+	view       *view // nil until the store was read
+	underlay   overlay.Underlay
+	engineID   string
+	engineNets map[string]engine.NetworkInfo // made by agents, by name; nil until the engine was listed
+	containers map[string]ledger.State       // of this engine, by name
+	locals     map[string]bool               // containers of this host with an endpoint; see stateKeys
+	nets       map[string]*network
+	zones      map[string]bool // networks that the name server knows
+	listing    bool            // a list job is under way
+	relist     bool            // another one is wanted
+	ended      int             // jobs of networks that have ended
+}
+
+func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, log *slog.Logger) *agent {
+	return &agent{config: c, engine: e, net: net, names: server, log: log,
+		publish: newPublisher(log), observe: newObserver(e, log),
+		updates: make(chan update, 256), results: make(chan result), slots: make(chan struct{}, jobLimit),
+		nets: map[string]*network{}, zones: map[string]bool{}}
+}
+
+// loop runs until ctx ends.
+func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
+	defer a.jobs.Wait()
+	tick := time.NewTicker(reconcileEvery)
+	defer tick.Stop()
+	settle := time.NewTimer(time.Hour)
+	settle.Stop()
+	a.refresh()
+	a.list(ctx)
+	for {
+		var c changes
+		select {
+		case <-ctx.Done():
+			return
+		case u := <-a.updates:
+			c = a.take(u)
+		case r := <-a.results:
+			a.finish(ctx, r)
+			continue
+		case <-a.observe.wake:
+			a.noticed(ctx, a.observe.take())
+			continue
+		case <-links:
+			settle.Reset(settleLinks)
+			continue
+		case <-settle.C:
+			a.reconcile(ctx)
+			continue
+		case <-tick.C:
+			a.refresh()
+			a.names.Reload()
+			a.list(ctx)
+			a.reconcile(ctx)
+			continue
+		}
+		a.act(ctx, c)
+	}
+}
+
+// take applies an update and all others that are at hand.
+func (a *agent) take(u update) changes {
+	var c changes
+	for {
+		if u.snapshot != nil {
+			a.view = load(a.config.Host, a.log, *u.snapshot)
+			c = changes{whole: true}
+		} else if a.view != nil {
+			a.view.revision = u.batch.Revision
+			for _, e := range u.batch.Events {
+				a.view.apply(e, &c)
+			}
+		}
+		select {
+		case u = <-a.updates:
+		default:
+			return c
+		}
+	}
+}
+
+// act brings the host in line with what changed in the store: first how frames find their way, then names, then what
+// takes longer.
+func (a *agent) act(ctx context.Context, c changes) {
+	switch {
+	case c.whole || c.links:
+		a.reconcile(ctx)
+	case len(c.entries) > 0:
+		// What does not stand gets its entries when it does.
+		c.entries = slices.DeleteFunc(c.entries, func(e overlay.Change) bool { return !a.net.Stands(e.VNI) })
+		if err := a.net.Apply(ctx, c.entries...); err != nil {
+			a.log.Warn("entries not written, comparing everything", "err", err)
+			a.reconcile(ctx)
+		}
+	}
+	a.setZones(c)
+	for _, s := range c.serving {
+		a.names.SetServing(s.host, s.container, s.serving)
+	}
+	if c.whole || c.local {
+		a.stateKeys()
+	}
+}
+
+// setZones hands changed networks to the name server.
+func (a *agent) setZones(c changes) {
+	here := a.view.here()
+	if c.whole || c.links {
+		c.zones = map[string]bool{}
+		for name := range here {
+			c.zones[name] = true
+		}
+		for name := range a.zones {
+			if _, ok := here[name]; !ok {
+				a.names.RemoveZone(name)
+				delete(a.zones, name)
+			}
+		}
+	}
+	for name := range c.zones {
+		z := names.Zone{Network: name, Subnet: here[name].Subnet}
+		for _, e := range a.view.endpoints[name] {
+			z.Endpoints = append(z.Endpoints, e)
+		}
+		a.names.SetZone(z)
+		a.zones[name] = true
+	}
+	if c.whole {
+		for host, containers := range a.view.states {
+			for container, s := range containers {
+				a.names.SetServing(host, container, s.Serving())
+			}
+		}
+		a.names.Forget(func(host, container string) bool {
+			_, ok := a.view.states[host][container]
+			return ok
+		})
+	}
+}
+
+// noticed deals with news of the engine.
+func (a *agent) noticed(ctx context.Context, n news) {
+	if n.containers != nil {
+		a.containers = n.containers
+		a.publishStates()
+	}
+	if n.resync || n.network {
+		a.list(ctx)
+	}
+	if n.freed {
+		a.retryRemovals(ctx)
+	}
+}
+
+// stateKeys finds out which containers of this host have endpoints, takes back the states of those that have none any
+// more (or had in an earlier life), and publishes the others'.
+func (a *agent) stateKeys() {
+	locals := a.view.local()
+	for _, old := range []map[string]bool{a.locals, keys(a.view.states[a.config.Host])} {
+		for name := range old {
+			if !locals[name] {
+				a.publish.delete(ledger.StateKey(a.config.Host, name))
+			}
+		}
+	}
+	a.locals = locals
+	a.publishStates()
+}
+
+// publishStates publishes the states of this host's containers that have endpoints, and only those.
+func (a *agent) publishStates() {
+	if a.view == nil || a.containers == nil {
+		return
+	}
+	for name := range a.locals {
+		key := ledger.StateKey(a.config.Host, name)
+		if s, ok := a.containers[name]; ok {
+			a.publish.set(key, s, true)
+		} else if _, reported := a.view.states[a.config.Host][name]; reported || a.publish.has(key) {
+			a.publish.delete(key)
+		}
+	}
+}
+
+func keys[V any](m map[string]V) map[string]bool {
+	out := make(map[string]bool, len(m))
+	for k := range m {
+		out[k] = true
+	}
+	return out
+}
+
+// refresh looks at the host's underlay and routes and publishes them.
+func (a *agent) refresh() {
+	var peers []netip.Addr
+	if a.view != nil {
+		for name, h := range a.view.hosts {
+			if name != a.config.Host && h.VTEP.IsValid() {
+				peers = append(peers, h.VTEP)
+			}
+		}
+	}
+	u, err := a.net.FindUnderlay(a.config.Address, peers)
+	if err != nil {
+		a.log.Error("no underlay", "err", err)
+		return
+	}
+	if u != a.underlay {
+		a.log.Info("underlay", "vtep", u.Addr, "device", u.Device, "mtu", u.MTU)
+		a.underlay = u
+	}
+	if a.engineID == "" {
+		return // the host's record is written once the engine has said who it is
+	}
+	routes, err := a.net.Routes()
+	if err != nil {
+		a.log.Warn("routes not listed", "err", err)
+	}
+	a.publish.set(ledger.HostKey(a.config.Host), ledger.Host{
+		Name: a.config.Host, EngineID: a.engineID, VTEP: u.Addr, Device: u.Device, MTU: u.MTU, Routes: routes, Agent: a.config.Version,
+	}, false)
+	a.publish.set(ledger.AliveKey(a.config.Host), "", true)
+}

@@ -1,0 +1,66 @@
+// Package agent is berth on a host: it holds the host's lease in the store, keeps bridges, tunnels and engine
+// networks as the store wants them, answers names on them, and reports the states of containers. On store members it
+// also runs the embedded etcd.
+//
+// It runs in a container of its own image (made from the berth binary by runtime/cluster), in the host's network
+// namespace, with the engine's socket and the volume "berth-agent" at /var/lib/berth.
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+)
+
+// Dir is the agent's folder inside its container; ConfigFile, CAFile, CertFile and KeyFile lie in it.
+const (
+	Dir        = "/var/lib/berth"
+	ConfigFile = Dir + "/agent.json"
+	CAFile     = Dir + "/ca.pem"
+	CertFile   = Dir + "/cert.pem" // this host's certificate: serves as server and client
+	KeyFile    = Dir + "/key.pem"
+	DataDir    = Dir + "/etcd"
+)
+
+// Config is what the command line hands an agent when it makes its container.
+type Config struct {
+	Cluster string      `json:"cluster"` // cluster ID
+	Host    string      `json:"host"`    // name in the inventory
+	Address netip.Addr  `json:"address"` // underlay address the inventory knows; zero: found from the default route
+	Socket  string      `json:"socket"`  // engine socket inside the agent's container
+	Store   StoreConfig `json:"store"`
+	Version string      `json:"version"` // of the berth binary
+}
+
+// StoreConfig says where the store is, and whether this host is a member of the embedded one.
+type StoreConfig struct {
+	Endpoints []string `json:"endpoints"` // https://addr:port of the embedded store's members, or http(s):// of an external etcd
+	TLS       bool     `json:"tls"`       // use CAFile, CertFile and KeyFile, those of them that are there
+	// ServerName is the name in the store's certificate where it is not the one dialled; "" for store.ServerName with
+	// the embedded store, the address with an external one.
+	ServerName string  `json:"server_name,omitempty"`
+	Member     *Member `json:"member,omitempty"`
+}
+
+// Member is this host's part in the embedded store.
+type Member struct {
+	Name      string            `json:"name"`
+	ClientURL string            `json:"client_url"` // listen and advertise
+	PeerURL   string            `json:"peer_url"`
+	Initial   map[string]string `json:"initial"` // member name → peer URL of the first members
+	Token     string            `json:"token"`   // cluster ID
+}
+
+// ReadConfig reads an agent's configuration.
+func ReadConfig(path string) (Config, error) {
+	var c Config
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return c, fmt.Errorf("agent: read configuration: %w", err)
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		return c, fmt.Errorf("agent: read configuration %s: %w", path, err)
+	}
+	return c, nil
+}

@@ -1,0 +1,22 @@
+package agent
+
+import (
+	"context"
+
+	"berth/runtime/engine"
+)
+
+// networkLabel is on every engine network that an agent made; its value is the VNI. Networks without it are never
+// touched.
+const networkLabel = "berth.network"
+
+// Engine is what an agent asks of its host's engine; *engine.Engine fulfils it.
+type Engine interface {
+	Observe(ctx context.Context, q engine.Query) (engine.Snapshot, error)
+	CreateBridgeNetwork(ctx context.Context, n engine.BridgeNetwork) (id string, err error)
+	RemoveNetwork(ctx context.Context, name string) error
+	Networks(ctx context.Context, label string) ([]engine.NetworkInfo, error)
+	Containers(ctx context.Context, f engine.Filter) ([]engine.ContainerInfo, error)
+	State(ctx context.Context, id string) (engine.State, error)
+	Events(ctx context.Context) *engine.Events
+}

@@ -1,0 +1,362 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"reflect"
+	"strconv"
+	"time"
+
+	"berth/placement"
+	"berth/runtime/engine"
+	"berth/runtime/ledger"
+	"berth/runtime/overlay"
+)
+
+// dnsPort is where the name server listens on a network's gateway address.
+const dnsPort = 53
+
+// jobLimit bounds what an agent asks of its engine at the same time.
+const jobLimit = 4
+
+// jobTime bounds one job; an engine that hangs must not hold a slot for ever.
+const jobTime = 2 * time.Minute
+
+// network is what the loop knows of one engine network, wanted or on its way out.
+type network struct {
+	name    string
+	busy    bool      // a job is under way
+	made    made      // what the engine network stands as; zero while that is not known
+	tried   made      // what it was last tried to be made as
+	id      string    // engine network
+	problem string    // why it does not stand
+	failed  time.Time // of the last failed job
+	pause   time.Duration
+}
+
+// made is the part of a network's record that the engine's network is made from.
+type made struct {
+	spec engine.BridgeNetwork
+	vni  uint32
+}
+
+// result is what a job found.
+type result struct {
+	// of a list job
+	listed bool
+	after  int // jobs of networks that had ended when the listing began
+	id     string
+	nets   []engine.NetworkInfo
+	// of a network's job; id is the engine network's
+	network string
+	made    made
+	removed bool
+	err     error
+}
+
+// wanted is how the engine's network shall be made.
+func (a *agent) wanted(r record, mtu int) made {
+	block, _ := r.block(a.config.Host)
+	labels := maps.Clone(r.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[networkLabel] = strconv.FormatUint(uint64(r.VNI), 10)
+	spec := engine.BridgeNetwork{
+		Name: r.Name, Bridge: overlay.BridgeName(r.VNI), Subnet: r.Subnet, Range: block.Range, Gateway: block.Gateway,
+		MTU: mtu, Internal: r.Internal, Options: r.Options, Labels: labels,
+	}
+	// Engines hand out the first address of a range, which some software takes for the network itself.
+	if first := block.Range.Masked().Addr(); first != block.Gateway {
+		spec.Reserved = []netip.Addr{first}
+	}
+	return made{spec, r.VNI}
+}
+
+// reconcile compares everything: links and entries with the kernel, networks with the engine. It needs the store's
+// word and the engine's, so that nothing is taken for stale only because nobody was asked yet.
+func (a *agent) reconcile(ctx context.Context) {
+	if a.view == nil || a.engineNets == nil || !a.underlay.Addr.IsValid() {
+		return
+	}
+	here := a.view.here()
+	state := overlay.State{Host: a.config.Host, Underlay: a.underlay}
+	vnis := map[uint32]bool{}
+	mtus := map[string]int{}
+	for name, r := range here {
+		n := a.view.desired(r, a.underlay)
+		mtus[name] = n.MTU
+		vnis[r.VNI] = true
+		if info, ok := a.engineNets[name]; ok && info.Bridge == overlay.BridgeName(r.VNI) {
+			b, _ := r.block(a.config.Host)
+			n.Gateway = netip.PrefixFrom(b.Gateway, r.Subnet.Bits())
+		}
+		state.Networks = append(state.Networks, n)
+	}
+	for _, info := range a.engineNets {
+		if vni := labelVNI(info); !vnis[vni] {
+			vnis[vni] = true
+			state.Networks = append(state.Networks, overlay.Network{VNI: vni, Leaving: true})
+		}
+	}
+	began := time.Now()
+	report, err := a.net.Reconcile(ctx, state)
+	if err != nil {
+		a.log.Error("overlay not compared", "err", err)
+	}
+	if report.Changed() {
+		a.log.Info("overlay mended", "networks", len(here), "links_deleted", report.Links, "written", report.Written,
+			"deleted", report.Deleted, "took", time.Since(began).Round(10*time.Microsecond))
+	}
+	for name, r := range here {
+		n := a.network(name)
+		if e := report.Failed[r.VNI]; e != nil || err != nil {
+			if e == nil {
+				e = err
+			}
+			a.trouble(n, r.revision, e)
+			continue
+		}
+		a.ensure(ctx, n, r, a.wanted(r, mtus[name]))
+	}
+	for name, info := range a.engineNets {
+		if r, ok := here[name]; !ok || labelVNI(info) != r.VNI {
+			a.remove(ctx, a.network(name), info.ID, false)
+		}
+	}
+	// Reports of networks that are neither wanted nor there: of an earlier life, or made in vain.
+	reported := maps.Clone(a.view.ready)
+	for name := range a.nets {
+		reported[name] = true
+	}
+	for name := range reported {
+		_, wanted := here[name]
+		_, there := a.engineNets[name]
+		if n := a.nets[name]; !wanted && !there && (n == nil || !n.busy) {
+			a.gone(name)
+		}
+	}
+}
+
+func (a *agent) network(name string) *network {
+	n := a.nets[name]
+	if n == nil {
+		n = &network{name: name}
+		a.nets[name] = n
+	}
+	return n
+}
+
+// ensure starts making the engine's network unless it stands as wanted, and reports it when it does.
+func (a *agent) ensure(ctx context.Context, n *network, r record, want made) {
+	info, there := a.engineNets[n.name]
+	if n.busy || there && labelVNI(info) != r.VNI {
+		return // its job's end, or that of its predecessor's removal, comes back here
+	}
+	if there && n.id == info.ID && reflect.DeepEqual(n.made, want) {
+		a.serve(ctx, n, r)
+		return
+	}
+	if reflect.DeepEqual(n.tried, want) && time.Since(n.failed) < n.pause {
+		return
+	}
+	n.tried, n.made = want, made{}
+	a.start(ctx, n, func(ctx context.Context) result {
+		id, err := a.engine.CreateBridgeNetwork(ctx, want.spec)
+		return result{id: id, made: want, err: err}
+	})
+}
+
+// serve listens for names on a network that stands, and tells the store.
+func (a *agent) serve(ctx context.Context, n *network, r record) {
+	block, _ := r.block(a.config.Host)
+	if err := a.names.Listen(ctx, n.name, netip.AddrPortFrom(block.Gateway, dnsPort)); err != nil {
+		a.trouble(n, r.revision, err)
+		return
+	}
+	n.problem = ""
+	n.pause = 0
+	a.publish.set(ledger.ReadyKey(n.name, a.config.Host), ledger.Ready{Revision: r.revision, EngineNetwork: n.id}, false)
+}
+
+// trouble tells the store and the log why a network does not stand. One that stood keeps its containers.
+func (a *agent) trouble(n *network, revision int64, err error) {
+	if n.problem != err.Error() {
+		a.log.Error("network does not stand", "network", n.name, "err", err)
+	}
+	n.problem = err.Error()
+	a.publish.set(ledger.ReadyKey(n.name, a.config.Host), ledger.Ready{Revision: revision, EngineNetwork: n.id, Problem: n.problem}, false)
+}
+
+// remove takes down an engine network that is not wanted here any more, by its ID, since one of the same name may be
+// wanted next. now asks again at once.
+func (a *agent) remove(ctx context.Context, n *network, id string, now bool) {
+	if n.busy || !now && time.Since(n.failed) < n.pause {
+		return
+	}
+	a.names.Unlisten(n.name)
+	a.start(ctx, n, func(ctx context.Context) result {
+		return result{removed: true, err: a.engine.RemoveNetwork(ctx, id)}
+	})
+}
+
+// retryRemovals asks again for networks that were in use, now that a container left.
+func (a *agent) retryRemovals(ctx context.Context) {
+	if a.view == nil {
+		return
+	}
+	for name, info := range a.engineNets {
+		r, ok := a.view.networks[name]
+		_, here := r.block(a.config.Host)
+		if n := a.nets[name]; n != nil && n.problem != "" && (!ok || !here || labelVNI(info) != r.VNI) {
+			a.remove(ctx, n, info.ID, true)
+		}
+	}
+}
+
+// gone forgets a network of which nothing is left.
+func (a *agent) gone(name string) {
+	a.names.Unlisten(name)
+	delete(a.nets, name)
+	a.publish.delete(ledger.ReadyKey(name, a.config.Host))
+}
+
+// start runs a network's job; one a network at a time.
+func (a *agent) start(ctx context.Context, n *network, f func(context.Context) result) {
+	n.busy = true
+	a.job(ctx, func(ctx context.Context) result {
+		r := f(ctx)
+		r.network = n.name
+		return r
+	})
+}
+
+// job runs f when a slot is free and sends its result to the loop.
+func (a *agent) job(ctx context.Context, f func(context.Context) result) {
+	a.jobs.Go(func() {
+		select {
+		case a.slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		jctx, cancel := context.WithTimeout(ctx, jobTime)
+		r := f(jctx)
+		cancel()
+		<-a.slots
+		select {
+		case a.results <- r:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// list asks the engine for its networks and containers, and who it is.
+func (a *agent) list(ctx context.Context) {
+	if a.listing {
+		a.relist = true
+		return
+	}
+	a.listing, a.relist = true, false
+	known, after := a.engineID, a.ended
+	a.job(ctx, func(ctx context.Context) result {
+		r := result{listed: true, id: known, after: after}
+		if known == "" {
+			snap, err := a.engine.Observe(ctx, engine.Query{})
+			if err == nil && snap.Host.State != placement.Ready {
+				err = errNotReady(snap.Host.Problem)
+			}
+			if err != nil {
+				r.err = err
+				return r
+			}
+			r.id = snap.Host.EngineID
+		}
+		if r.err = a.observe.list(ctx); r.err == nil {
+			r.nets, r.err = a.engine.Networks(ctx, networkLabel)
+		}
+		return r
+	})
+}
+
+// errNotReady is why the engine does not answer, as it was observed.
+type errNotReady string
+
+func (e errNotReady) Error() string { return string(e) }
+
+// finish takes a job's result in.
+func (a *agent) finish(ctx context.Context, r result) {
+	if r.listed {
+		a.finishList(ctx, r)
+		return
+	}
+	n := a.network(r.network)
+	n.busy = false
+	a.ended++
+	switch {
+	case r.err != nil:
+		n.failed = time.Now()
+		n.pause = min(max(2*n.pause, time.Second), reconcileEvery)
+		a.trouble(n, a.view.networks[n.name].revision, r.err)
+		if ctx.Err() == nil {
+			a.later(ctx, n.pause)
+		}
+		return
+	case r.removed:
+		delete(a.engineNets, n.name)
+		n.id, n.made, n.tried, n.problem, n.pause = "", made{}, made{}, "", 0
+		a.log.Info("network removed", "network", n.name)
+	default:
+		n.id, n.made, n.problem = r.id, r.made, ""
+		a.engineNets[n.name] = engine.NetworkInfo{ID: r.id, Name: n.name, Bridge: r.made.spec.Bridge, Labels: r.made.spec.Labels}
+		a.log.Info("network stands", "network", n.name, "vni", r.made.vni, "bridge", r.made.spec.Bridge)
+	}
+	// The engine has been at the bridge: compare again, report, and go on with what waited.
+	a.reconcile(ctx)
+}
+
+func (a *agent) finishList(ctx context.Context, r result) {
+	a.listing = false
+	if r.err != nil {
+		if ctx.Err() == nil {
+			a.log.Warn("engine not listed", "err", r.err)
+			a.later(ctx, time.Second)
+		}
+		return
+	}
+	if a.relist || r.after != a.ended {
+		// What was listed may be older than what a job did meanwhile.
+		a.list(ctx)
+		return
+	}
+	if a.engineNets == nil {
+		a.engineID = r.id
+		a.log.Info("engine listed", "engine", r.id, "networks", len(r.nets))
+		a.refresh()
+	}
+	a.engineNets = map[string]engine.NetworkInfo{}
+	for _, info := range r.nets {
+		if labelVNI(info) != 0 {
+			a.engineNets[info.Name] = info
+		}
+	}
+	a.reconcile(ctx)
+}
+
+// later makes the loop compare again after a while.
+func (a *agent) later(ctx context.Context, after time.Duration) {
+	a.jobs.Go(func() {
+		if sleep(ctx, after) == nil {
+			a.observe.again()
+		}
+	})
+}
+
+// labelVNI reads the VNI that an agent wrote on an engine network; 0 when there is none.
+func labelVNI(info engine.NetworkInfo) uint32 {
+	vni, err := strconv.ParseUint(info.Labels[networkLabel], 10, 24)
+	if err != nil {
+		return 0
+	}
+	return uint32(vni)
+}

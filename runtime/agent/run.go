@@ -1,0 +1,89 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"berth/placement"
+	"berth/runtime/engine"
+	"berth/runtime/names"
+	"berth/runtime/overlay"
+)
+
+// Files are the paths that an agent uses on its own volume.
+type Files struct {
+	CA, Cert, Key string
+	Data          string // folder of the store member
+	Marker        string // see overlay.Config
+	ResolvConf    string // "" is /etc/resolv.conf
+}
+
+// DefaultFiles are the paths inside the agent's container.
+func DefaultFiles() Files {
+	return Files{CA: CAFile, Cert: CertFile, Key: KeyFile, Data: DataDir, Marker: filepath.Join(Dir, "bridge-netfilter")}
+}
+
+// Run is the agent: it returns when ctx ends (nil), or with an error when it cannot begin. It leaves everything on
+// the host as it is, so that traffic goes on; the host's lease runs out by itself if no agent comes back in time.
+func Run(ctx context.Context, c Config) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("host", c.Host)
+	e, err := engine.Connect(placement.InventoryHost{Name: c.Host, Address: "unix://" + c.Socket})
+	if err != nil {
+		return fmt.Errorf("agent: %w", err)
+	}
+	defer e.Close()
+	return RunWith(ctx, c, e, DefaultFiles(), log)
+}
+
+// RunWith is Run with the outside handed in. It works on the network namespace of the calling thread.
+func RunWith(ctx context.Context, c Config, e Engine, files Files, log *slog.Logger) error {
+	if c.Host == "" {
+		return fmt.Errorf("agent: the configuration names no host; was the agent's volume emptied?")
+	}
+	net, err := overlay.Open(overlay.Config{Marker: files.Marker, Log: log})
+	if err != nil {
+		return fmt.Errorf("agent: %w", err)
+	}
+	defer net.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	links, err := net.Watch(ctx)
+	if err != nil {
+		return fmt.Errorf("agent: %w", err)
+	}
+	server := names.New(names.Config{Host: c.Host, ResolvConf: files.ResolvConf, Log: log})
+	defer server.Close()
+
+	a := newAgent(c, e, net, server, log)
+	log.Info("agent starts", "version", c.Version, "cluster", c.Cluster, "member", c.Store.Member != nil)
+
+	// The member stops after all that writes to the store.
+	memberCtx, stopMember := context.WithCancel(context.Background())
+	var member, rest sync.WaitGroup
+	defer member.Wait()
+	defer stopMember()
+	if m := c.Store.Member; m != nil {
+		member.Go(func() { runMember(memberCtx, *m, files, log) })
+	}
+	stop := context.AfterFunc(ctx, func() {
+		// A member that still waits for the others has nothing to write; without this, nothing would end it.
+		if !a.connected.Load() {
+			stopMember()
+		}
+	})
+	defer stop()
+
+	rest.Go(func() { a.session(ctx, files) })
+	rest.Go(func() { a.observe.run(ctx) })
+	a.loop(ctx, links)
+	cancel()
+	rest.Wait()
+	for range links { // until the watch has ended
+	}
+	log.Info("agent stops; networks stay as they are")
+	return nil
+}

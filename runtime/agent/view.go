@@ -1,0 +1,262 @@
+package agent
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/netip"
+
+	"berth/placement"
+	"berth/runtime/ledger"
+	"berth/runtime/overlay"
+	"berth/runtime/store"
+)
+
+// view is the store's content as far as this host needs it, kept by applying the store's events in order.
+type view struct {
+	me        string
+	log       *slog.Logger
+	revision  int64
+	hosts     map[string]ledger.Host
+	networks  map[string]record
+	endpoints map[string]map[string]placement.Endpoint // network → container
+	states    map[string]map[string]ledger.State       // host → container
+	ready     map[string]bool                          // networks that this host has reported
+}
+
+// record is a network's record with the revision of its last change.
+type record struct {
+	placement.Network
+	revision int64
+}
+
+// block is this host's part of the network.
+func (r record) block(host string) (placement.Block, bool) {
+	b, ok := r.Blocks[host]
+	return b, ok
+}
+
+// changes says what events touched.
+type changes struct {
+	whole   bool // a new snapshot
+	links   bool // networks, blocks or VTEPs: what Reconcile looks at
+	entries []overlay.Change
+	zones   map[string]bool // networks whose endpoints changed
+	local   bool            // endpoints of this host
+	serving []served
+}
+
+type served struct {
+	host, container string
+	serving         bool
+}
+
+func newView(me string, log *slog.Logger) *view {
+	return &view{me: me, log: log, hosts: map[string]ledger.Host{}, networks: map[string]record{},
+		endpoints: map[string]map[string]placement.Endpoint{}, states: map[string]map[string]ledger.State{},
+		ready: map[string]bool{}}
+}
+
+// load makes a view of a snapshot.
+func load(me string, log *slog.Logger, s store.Snapshot) *view {
+	v := newView(me, log)
+	v.revision = s.Revision
+	var ignored changes
+	for _, p := range s.Pairs {
+		v.apply(store.Event{Pair: p}, &ignored)
+	}
+	return v
+}
+
+// apply takes one event in. Keys that this version does not know, and those of no interest here, cost a comparison.
+func (v *view) apply(e store.Event, c *changes) {
+	if k := ledger.Split(e.Key, ledger.States); len(k) == 2 {
+		v.applyState(k[0], k[1], e, c)
+	} else if k := ledger.Split(e.Key, ledger.Endpoints); len(k) == 2 {
+		v.applyEndpoint(k[0], k[1], e, c)
+	} else if k := ledger.Split(e.Key, ledger.Networks); len(k) == 1 {
+		v.applyNetwork(k[0], e, c)
+	} else if k := ledger.Split(e.Key, ledger.Hosts); len(k) == 1 {
+		v.applyHost(k[0], e, c)
+	} else if k := ledger.Split(e.Key, ledger.Readies); len(k) == 2 && k[1] == v.me {
+		if e.Deleted {
+			delete(v.ready, k[0])
+		} else {
+			v.ready[k[0]] = true
+		}
+	}
+}
+
+func (v *view) applyState(host, container string, e store.Event, c *changes) {
+	var s ledger.State
+	if !e.Deleted && !v.decode(e, &s) {
+		return
+	}
+	if v.states[host] == nil {
+		v.states[host] = map[string]ledger.State{}
+	}
+	if e.Deleted {
+		delete(v.states[host], container)
+	} else {
+		v.states[host][container] = s
+	}
+	c.serving = append(c.serving, served{host, container, s.Serving()})
+}
+
+func (v *view) applyNetwork(name string, e store.Event, c *changes) {
+	var r record
+	if !e.Deleted && !v.decode(e, &r.Network) {
+		return
+	}
+	r.revision = e.Modified
+	_, was := v.networks[name].block(v.me)
+	_, is := r.block(v.me)
+	if e.Deleted {
+		delete(v.networks, name)
+	} else {
+		v.networks[name] = r
+	}
+	if was || is {
+		c.links = true
+	}
+}
+
+func (v *view) applyHost(name string, e store.Event, c *changes) {
+	var h ledger.Host
+	if !e.Deleted && !v.decode(e, &h) {
+		return
+	}
+	old := v.hosts[name]
+	if e.Deleted {
+		delete(v.hosts, name)
+	} else {
+		v.hosts[name] = h
+	}
+	if name != v.me && (old.VTEP != h.VTEP || old.MTU != h.MTU) {
+		c.links = true
+	}
+}
+
+func (v *view) applyEndpoint(network, container string, e store.Event, c *changes) {
+	var now placement.Endpoint
+	if !e.Deleted && !v.decode(e, &now) {
+		return
+	}
+	if v.endpoints[network] == nil {
+		v.endpoints[network] = map[string]placement.Endpoint{}
+	}
+	old, was := v.endpoints[network][container]
+	if e.Deleted {
+		delete(v.endpoints[network], container)
+		if len(v.endpoints[network]) == 0 {
+			delete(v.endpoints, network)
+		}
+	} else {
+		v.endpoints[network][container] = now
+	}
+	n := v.networks[network]
+	if _, here := n.block(v.me); !here {
+		return
+	}
+	if c.zones == nil {
+		c.zones = map[string]bool{}
+	}
+	c.zones[network] = true
+	c.local = c.local || was && old.Host == v.me || !e.Deleted && now.Host == v.me
+	change := overlay.Change{VNI: n.VNI}
+	if was {
+		if o, err := v.entry(old); err == nil {
+			change.Drop = append(change.Drop, o)
+		}
+	}
+	if !e.Deleted {
+		if o, err := v.entry(now); err != nil {
+			v.log.Warn("endpoint left out", "key", e.Key, "err", err)
+		} else if now.Host == v.me {
+			// Now local: whatever led elsewhere must be gone before its container starts.
+			change.Drop = append(change.Drop, o)
+		} else if o.VTEP.IsValid() {
+			// The same address elsewhere is replaced in place; dropping it first would leave a gap.
+			if len(change.Drop) == 1 && change.Drop[0].MAC == o.MAC && change.Drop[0].IP == o.IP {
+				change.Drop = nil
+			}
+			change.Put = append(change.Put, o)
+		}
+	}
+	c.entries = append(c.entries, change)
+}
+
+// entry is an endpoint as the overlay wants it; without a VTEP while its host has not spoken yet.
+func (v *view) entry(e placement.Endpoint) (overlay.Endpoint, error) {
+	mac, err := overlay.ParseMAC(e.MAC)
+	if err != nil {
+		return overlay.Endpoint{}, err
+	}
+	return overlay.Endpoint{IP: e.IP.Unmap(), MAC: mac, VTEP: v.vtep(e.Host)}, nil
+}
+
+func (v *view) vtep(host string) netip.Addr {
+	if host == v.me {
+		return netip.Addr{}
+	}
+	return v.hosts[host].VTEP
+}
+
+func (v *view) decode(e store.Event, into any) bool {
+	if err := json.Unmarshal(e.Value, into); err != nil {
+		v.log.Warn("store record not understood, left out", "key", e.Key, "err", err)
+		return false
+	}
+	return true
+}
+
+// here lists the networks that this host is on.
+func (v *view) here() map[string]record {
+	out := map[string]record{}
+	for name, r := range v.networks {
+		if _, ok := r.block(v.me); ok {
+			out[name] = r
+		}
+	}
+	return out
+}
+
+// local lists the containers of this host that have an endpoint.
+func (v *view) local() map[string]bool {
+	out := map[string]bool{}
+	for _, network := range v.endpoints {
+		for name, e := range network {
+			if e.Host == v.me {
+				out[name] = true
+			}
+		}
+	}
+	return out
+}
+
+// desired is what the overlay of this host shall have of a network.
+func (v *view) desired(r record, underlay overlay.Underlay) overlay.Network {
+	n := overlay.Network{VNI: r.VNI, MTU: r.MTU, Filter: r.Options["com.docker.network.bridge.enable_icc"] == "false"}
+	least := underlay.MTU
+	for host := range r.Blocks {
+		h := v.hosts[host]
+		if host == v.me || !h.VTEP.IsValid() {
+			continue
+		}
+		n.Peers = append(n.Peers, h.VTEP)
+		if h.MTU > 0 {
+			least = min(least, h.MTU)
+		}
+	}
+	if n.MTU == 0 {
+		n.MTU = least - overlay.Overhead
+	}
+	for _, e := range v.endpoints[r.Name] {
+		if e.Host == v.me {
+			continue
+		}
+		if o, err := v.entry(e); err == nil && o.VTEP.IsValid() {
+			n.Remote = append(n.Remote, o)
+		}
+	}
+	return n
+}

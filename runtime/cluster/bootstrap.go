@@ -1,0 +1,247 @@
+package cluster
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"berth/placement"
+	"berth/runtime/agent"
+	"berth/runtime/engine"
+	"berth/runtime/store/etcd"
+)
+
+// AgentName is the name of the agent's container and of the volume that is its folder.
+const AgentName = "berth-agent"
+
+// Files on the store members beside the host's own certificate: the CA's key, with which hosts that join get a
+// certificate, and the command line's access.
+const (
+	caKeyFile  = agent.Dir + "/ca-key.pem"
+	accessFile = agent.Dir + "/access.json"
+)
+
+// agentSocket is where the host's engine socket stands inside the agent's container.
+const agentSocket = "/run/docker.sock"
+
+func newID() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails (crypto/rand, Go 1.24)
+	return hex.EncodeToString(b[:])
+}
+
+// bootstrap makes the cluster: a CA, an agent on each host that answers, the embedded store on the first of them (on
+// the first three, when there are three). Killed half-way, the next command finds the access on a member and
+// completes it (see complete), or finds none and starts over.
+func (c *Cluster) bootstrap(ctx context.Context, snaps []engine.Snapshot) (*Access, error) {
+	var hosts []placement.InventoryHost
+	for i, s := range snaps {
+		if s.Host.State == placement.Ready {
+			hosts = append(hosts, c.inv.Hosts[i])
+		}
+	}
+	members := 1
+	if len(hosts) >= 3 {
+		members = 3
+	}
+	id := newID()
+	ca, err := NewCA(id)
+	if err != nil {
+		return nil, err
+	}
+	cli, err := Issue(ca, "berth-cli", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	a := &Access{Cluster: id, CA: ca.Cert, Cert: cli.Cert, Key: cli.Key}
+	for _, h := range hosts[:members] {
+		addr, err := c.underlay(ctx, h)
+		if err != nil {
+			return nil, err
+		}
+		a.Members = append(a.Members, h.Name)
+		a.Endpoints = append(a.Endpoints, "https://"+netip.AddrPortFrom(addr, ClientPort).String())
+		a.Peers = append(a.Peers, "https://"+netip.AddrPortFrom(addr, PeerPort).String())
+	}
+	return a, c.installAll(ctx, hosts, a, ca.Key)
+}
+
+// installAll puts agents on hosts that have none of this cluster's, all at once.
+func (c *Cluster) installAll(ctx context.Context, hosts []placement.InventoryHost, a *Access, caKey []byte) error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	var names []string
+	for _, h := range hosts {
+		names = append(names, h.Name)
+	}
+	c.opts.Notify("putting the berth agent on " + strings.Join(names, ", ") + " (once for each host)")
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(16)
+	for _, h := range hosts {
+		g.Go(func() error {
+			cfg, files, err := c.describe(ctx, h, a, caKey)
+			if err != nil {
+				return err
+			}
+			return c.install(ctx, h, cfg, files)
+		})
+	}
+	return g.Wait()
+}
+
+// describe makes a host's agent configuration and the files that go with it.
+func (c *Cluster) describe(ctx context.Context, h placement.InventoryHost, a *Access, caKey []byte) (agent.Config, map[string][]byte, error) {
+	addr, err := c.underlay(ctx, h)
+	if err != nil {
+		return agent.Config{}, nil, err
+	}
+	cfg := agent.Config{Cluster: a.Cluster, Host: h.Name, Address: addr, Socket: agentSocket}
+	if len(a.CA) == 0 {
+		files, err := c.externalFiles(&cfg)
+		return cfg, files, err
+	}
+	cfg.Store.Endpoints, cfg.Store.TLS = a.Endpoints, true
+	own, err := Issue(KeyPair{Cert: a.CA, Key: caKey}, h.Name, []netip.Addr{addr}, nil)
+	if err != nil {
+		return cfg, nil, err
+	}
+	files := map[string][]byte{agent.CAFile: a.CA, agent.CertFile: own.Cert, agent.KeyFile: own.Key}
+	if i := slices.Index(a.Members, h.Name); i >= 0 {
+		cfg.Store.Member = &agent.Member{
+			Name: h.Name, ClientURL: a.Endpoints[i], PeerURL: a.Peers[i], Initial: map[string]string{}, Token: a.Cluster,
+		}
+		for j, m := range a.Members {
+			cfg.Store.Member.Initial[m] = a.Peers[j]
+		}
+		files[caKeyFile] = caKey
+		files[accessFile], err = json.Marshal(a)
+	}
+	return cfg, files, err
+}
+
+// externalFiles hands the endpoints and certificates of an external store to an agent. The files are those that the
+// store's URL names, beside the inventory (etcd.ParseURL).
+func (c *Cluster) externalFiles(cfg *agent.Config) (map[string][]byte, error) {
+	x, err := etcd.ParseURL(c.inv.Store, filepath.Dir(c.inv.Path))
+	if err != nil {
+		return nil, err
+	}
+	cfg.Store.Endpoints, cfg.Store.TLS = x.Endpoints, x.TLS != nil
+	_, query, _ := strings.Cut(c.inv.Store, "?")
+	options, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, fmt.Errorf("inventory %s: store: %w", c.inv.Path, err)
+	}
+	cfg.Store.ServerName = options.Get("name")
+	files := map[string][]byte{}
+	for option, name := range map[string]string{"ca": agent.CAFile, "cert": agent.CertFile, "key": agent.KeyFile} {
+		src := options.Get(option)
+		if src == "" {
+			continue
+		}
+		if !filepath.IsAbs(src) {
+			src = filepath.Join(filepath.Dir(c.inv.Path), src)
+		}
+		if files[name], err = os.ReadFile(src); err != nil {
+			return nil, fmt.Errorf("inventory %s: store: %w", c.inv.Path, err)
+		}
+	}
+	return files, nil
+}
+
+// install makes the host's agent container anew: image, container, files, start. The agent's volume and what is in it
+// stay.
+func (c *Cluster) install(ctx context.Context, h placement.InventoryHost, cfg agent.Config, files map[string][]byte) error {
+	binary, version, err := c.binary()
+	if err != nil {
+		return err
+	}
+	cfg.Version = version
+	if files[agent.ConfigFile], err = json.Marshal(cfg); err != nil {
+		return err
+	}
+	e := c.engines[h.Name]
+	if err := ensureImage(ctx, e, binary, version); err != nil {
+		return err
+	}
+	if err := e.Remove(ctx, AgentName, false); err != nil {
+		return err
+	}
+	socket := h.Socket
+	if socket == "" {
+		socket = "/var/run/docker.sock"
+	}
+	id, err := e.CreateAgent(ctx, engine.AgentSpec{
+		Name: AgentName, Image: agentRef(version), Cluster: cfg.Cluster, Version: version,
+		Cmd: []string{"/berth", "agent"}, Volume: AgentName, Dir: agent.Dir, Socket: socket, SocketTarget: agentSocket,
+	})
+	if err != nil {
+		return err
+	}
+	if err := e.CopyTo(ctx, id, "/", tarFiles(files)); err != nil {
+		return err
+	}
+	return e.Start(ctx, id)
+}
+
+// tarFiles packs absolute paths, readable by root alone.
+func tarFiles(files map[string][]byte) io.Reader {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for name, content := range files {
+		// Writes to a bytes.Buffer do not fail, and the headers are well-formed.
+		_ = w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(name, "/"), Mode: 0o600, Size: int64(len(content))})
+		_, _ = w.Write(content)
+	}
+	_ = w.Close()
+	return &b
+}
+
+// binary is the program that agents run, and its version.
+func (c *Cluster) binary() (path, version string, err error) {
+	path = c.opts.Binary
+	if path == "" {
+		if path, err = os.Executable(); err != nil {
+			return "", "", err
+		}
+	}
+	version, err = BinaryVersion(path)
+	return path, version, err
+}
+
+// underlay is the address at which the other hosts reach a host: the inventory's ip, else what its address names.
+func (c *Cluster) underlay(ctx context.Context, h placement.InventoryHost) (netip.Addr, error) {
+	name := h.IP
+	if name == "" {
+		u, err := url.Parse(c.engines[h.Name].Address())
+		if err == nil {
+			name = u.Hostname()
+		}
+	}
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr, nil
+	}
+	if name != "" {
+		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", name)
+		if err == nil && len(addrs) > 0 {
+			return addrs[0].Unmap(), nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("host %s: no address that the other hosts reach it at is known from %q; set ip: for it in %s",
+		h.Name, c.engines[h.Name].Address(), c.inv.Path)
+}

@@ -1,0 +1,234 @@
+// Package cluster is the hosts of an inventory, connected: their engines, the agents that berth puts on them, and the
+// store between them. It bootstraps what is missing, holds the project's lock, and makes the observation that a plan
+// is made from.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"berth/placement"
+	"berth/runtime/engine"
+	"berth/runtime/ledger"
+	"berth/runtime/store"
+)
+
+// Options are what Connect needs beside the inventory.
+type Options struct {
+	CacheDir string        // for store credentials, made 0700; "" keeps none
+	Binary   string        // path of the berth binary that agents run; "" is the running one
+	Timeout  time.Duration // for a host to answer; 0 is 5 s
+	Notify   func(string)  // told in one sentence what takes time (bootstrap, waiting for a lock); nil is silent
+}
+
+// Cluster is one inventory's hosts. Close it after use. It serves one command and is not safe for concurrent use,
+// but for Engine.
+type Cluster struct {
+	inv     *placement.Inventory
+	opts    Options
+	engines map[string]*engine.Engine
+	access  *Access     // how the store is reached; nil until opened, and on one host
+	store   store.Store // nil until opened, and on one host
+	lock    *ProjectLock
+	view    *ledger.View // of the last Observe
+}
+
+// Connect prepares the connections to all hosts. It does no I/O.
+func Connect(inv *placement.Inventory, opts Options) (*Cluster, error) {
+	if opts.Timeout == 0 {
+		opts.Timeout = 5 * time.Second
+	}
+	if opts.Notify == nil {
+		opts.Notify = func(string) {}
+	}
+	c := &Cluster{inv: inv, opts: opts, engines: map[string]*engine.Engine{}}
+	for _, h := range inv.Hosts {
+		e, err := engine.Connect(h)
+		if err != nil {
+			c.Close()
+			return nil, err
+		}
+		c.engines[h.Name] = e
+	}
+	return c, nil
+}
+
+// Close ends the lock and all connections.
+func (c *Cluster) Close() error {
+	var errs []error
+	if c.lock != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		errs = append(errs, c.lock.Unlock(ctx))
+		cancel()
+	}
+	if c.store != nil {
+		errs = append(errs, c.store.Close())
+	}
+	for _, e := range c.engines {
+		errs = append(errs, e.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Inventory is what the cluster was connected from.
+func (c *Cluster) Inventory() *placement.Inventory { return c.inv }
+
+// Engines are the hosts' engines by host name.
+func (c *Cluster) Engines() map[string]*engine.Engine { return c.engines }
+
+// Snapshots asks all hosts at once. A host that does not answer is in the result as unreachable; two names for one
+// engine are an error.
+func (c *Cluster) Snapshots(ctx context.Context, q engine.Query) ([]engine.Snapshot, error) {
+	snaps := make([]engine.Snapshot, len(c.inv.Hosts))
+	q.Timeout = c.opts.Timeout
+	g, ctx := errgroup.WithContext(ctx)
+	for i, h := range c.inv.Hosts {
+		g.Go(func() error {
+			q := q
+			q.Inventory = h
+			var err error
+			snaps[i], err = c.engines[h.Name].Observe(ctx, q)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	byID := map[string]string{}
+	for _, s := range snaps {
+		if s.Host.EngineID == "" {
+			continue
+		}
+		if first, dup := byID[s.Host.EngineID]; dup {
+			return nil, fmt.Errorf("inventory: hosts %s and %s are the same engine (ID %s); remove one of them from %s",
+				first, s.Host.Name, s.Host.EngineID, c.inv.Path)
+		}
+		byID[s.Host.EngineID] = s.Host.Name
+	}
+	return snaps, nil
+}
+
+// Observe makes the observation of a project: one snapshot of all hosts in parallel and one store read. project may be
+// nil when only the name is known (down without a file).
+func (c *Cluster) Observe(ctx context.Context, name string, project *placement.Project) (*placement.Observation, error) {
+	q := engine.Query{Project: name, Compose: project, Cluster: c.inv.Cluster()}
+	if !c.inv.Cluster() {
+		snaps, err := c.Snapshots(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		return assemble(c.inv, name, snaps, nil), nil
+	}
+	var snaps []engine.Snapshot
+	var view *ledger.View
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		snaps, err = c.Snapshots(gctx, q)
+		return err
+	})
+	g.Go(func() (err error) {
+		view, err = c.View(gctx)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	changed, err := c.ensureAgents(ctx, snaps, view)
+	if err != nil {
+		return nil, err
+	}
+	if changed {
+		if view, err = c.View(ctx); err != nil {
+			return nil, err
+		}
+	}
+	c.view = view
+	return assemble(c.inv, name, snaps, view), nil
+}
+
+// Look is Observe without its effects: no agent is made or updated, and a cluster that does not exist yet (Open said
+// ErrNoCluster) looks like one with an empty store.
+func (c *Cluster) Look(ctx context.Context, name string, project *placement.Project) (*placement.Observation, error) {
+	snaps, err := c.Snapshots(ctx, engine.Query{Project: name, Compose: project, Cluster: c.inv.Cluster()})
+	if err != nil {
+		return nil, err
+	}
+	if c.store == nil {
+		return assemble(c.inv, name, snaps, nil), nil
+	}
+	view, err := c.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return assemble(c.inv, name, snaps, view), nil
+}
+
+// View reads the whole store at one revision.
+func (c *Cluster) View(ctx context.Context) (*ledger.View, error) {
+	snap, err := c.store.Get(ctx, ledger.Root)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.Decode(snap)
+}
+
+// assemble joins the hosts' snapshots and the store's view (nil on one host).
+func assemble(inv *placement.Inventory, project string, snaps []engine.Snapshot, view *ledger.View) *placement.Observation {
+	o := &placement.Observation{
+		Cluster: inv.Cluster(), Images: map[string]map[string]string{}, Pool: inv.Pool, MTU: inv.MTU,
+		Recorded: map[placement.Task]placement.TaskRecord{}, Pins: map[string]string{},
+	}
+	for _, s := range snaps {
+		o.Hosts = append(o.Hosts, s.Host)
+		o.Containers = append(o.Containers, s.Containers...)
+		o.Networks = append(o.Networks, s.Networks...)
+		o.Volumes = append(o.Volumes, s.Volumes...)
+		o.Images[s.Host.Name] = s.Images
+	}
+	if view == nil {
+		return o
+	}
+	o.Revision, o.Overlays = view.Revision, view.Networks
+	if p := view.Projects[project]; p != nil {
+		o.Recorded, o.Pins = p.Tasks, p.Pins
+	}
+	for _, e := range view.Endpoints {
+		if e.Project == project || named(view.Networks, e.Network, project) {
+			o.Endpoints = append(o.Endpoints, e)
+		}
+	}
+	discovered := 0
+	for i := range o.Hosts {
+		h, ok := view.Hosts[o.Hosts[i].Name]
+		if !ok {
+			continue
+		}
+		o.Hosts[i].Routes = h.Routes
+		if h.VTEP.IsValid() {
+			o.Hosts[i].IP = h.VTEP.String()
+		}
+		if h.MTU > 0 && (discovered == 0 || h.MTU < discovered) {
+			discovered = h.MTU
+		}
+	}
+	if o.MTU == 0 && discovered > 0 {
+		o.MTU = discovered - tunnelOverhead
+	}
+	return o
+}
+
+// tunnelOverhead is what VXLAN over IPv4 adds to a packet: 14 inner Ethernet, 20 IP, 8 UDP, 8 VXLAN bytes.
+const tunnelOverhead = 50
+
+func named(networks []placement.Network, name, project string) bool {
+	for _, n := range networks {
+		if n.Name == name {
+			return n.Project == project
+		}
+	}
+	return false
+}

@@ -1,0 +1,172 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"berth/runtime/engine"
+	"berth/runtime/ledger"
+	"berth/runtime/store"
+	"berth/runtime/store/etcd"
+)
+
+// Ports of the embedded store on its members, mutual TLS on both.
+const (
+	ClientPort = 23579
+	PeerPort   = 23580
+)
+
+// ErrNoCluster says that no host has an agent yet.
+var ErrNoCluster = errors.New("no host of the inventory has a berth agent yet; \"berth up\" puts one on each")
+
+// Open reaches the store. With bootstrap set, a cluster that does not exist yet is made: an agent on each host, and
+// the store; else that is ErrNoCluster.
+func (c *Cluster) Open(ctx context.Context, bootstrap bool) error {
+	if !c.inv.Cluster() || c.store != nil {
+		return nil
+	}
+	if c.inv.Store != "" && c.inv.Store != "embedded" {
+		return c.openExternal(ctx)
+	}
+	if a := c.cached(); a != nil {
+		if c.tryOpen(ctx, a, 2*time.Second) == nil {
+			return nil
+		}
+		c.forget()
+	}
+	snaps, err := c.Snapshots(ctx, engine.Query{Light: true})
+	if err != nil {
+		return err
+	}
+	a, err := c.fetchAccess(ctx, snaps)
+	switch {
+	case errors.Is(err, ErrNoCluster) && bootstrap:
+		a, err = c.bootstrap(ctx, snaps)
+	case err == nil:
+		err = c.complete(ctx, snaps, a)
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.tryOpen(ctx, a, 30*time.Second); err != nil {
+		return fmt.Errorf("the embedded store on %s cannot be reached: %w; look at \"docker logs %s\" on these hosts",
+			strings.Join(a.Members, ", "), err, AgentName)
+	}
+	c.cache(a)
+	return nil
+}
+
+// tryOpen connects and proves it with one read.
+func (c *Cluster) tryOpen(ctx context.Context, a *Access, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	cfg := etcd.Config{Endpoints: a.Endpoints, Timeout: timeout}
+	if len(a.CA) > 0 {
+		tc, err := ClientConfig(a.CA, KeyPair{Cert: a.Cert, Key: a.Key})
+		if err != nil {
+			return err
+		}
+		cfg.TLS = tc
+		cfg.Dial = c.dialer(a)
+	}
+	st, err := etcd.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if _, err := st.Get(ctx, ledger.Allocation); err != nil {
+		st.Close()
+		return err
+	}
+	c.store, c.access = st, a
+	return nil
+}
+
+func (c *Cluster) openExternal(ctx context.Context) error {
+	cfg, err := etcd.ParseURL(c.inv.Store, filepath.Dir(c.inv.Path))
+	if err != nil {
+		return err
+	}
+	cfg.Timeout = c.opts.Timeout
+	st, err := etcd.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	c.store, c.access = st, &Access{Endpoints: []string{c.inv.Store}}
+	id, err := c.externalID(ctx)
+	c.access.Cluster = id
+	return err
+}
+
+// externalID reads the cluster's ID from an external store, writing one the first time.
+func (c *Cluster) externalID(ctx context.Context) (string, error) {
+	const key = ledger.Root + "cluster"
+	for {
+		snap, err := c.store.Get(ctx, key)
+		if err != nil {
+			return "", err
+		}
+		for _, p := range snap.Pairs {
+			if p.Key == key {
+				return string(p.Value), nil
+			}
+		}
+		id := newID()
+		_, err = c.store.Commit(ctx, store.Txn{
+			Compares: []store.Compare{{Key: key}},
+			Puts:     []store.Put{{Key: key, Value: []byte(id)}},
+		})
+		if err == nil {
+			return id, nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return "", err
+		}
+	}
+}
+
+// directTime is how long the direct way to a member's port may take before the relay is used: far more than a LAN's
+// or VPN's round trip, and little beside the 50–100 ms that an exec costs.
+const directTime = 300 * time.Millisecond
+
+// dialer reaches a member's port directly where that is open, and else through an exec in the agent of a host that
+// answers.
+func (c *Cluster) dialer(a *Access) func(ctx context.Context, addr string) (net.Conn, error) {
+	return func(ctx context.Context, addr string) (net.Conn, error) {
+		d := net.Dialer{Timeout: directTime}
+		conn, err := d.DialContext(ctx, "tcp", addr)
+		if err == nil || ctx.Err() != nil {
+			return conn, err
+		}
+		errs := []error{err}
+		for _, host := range c.relayHosts(a, addr) {
+			conn, err := c.engines[host].ExecStream(ctx, AgentName, []string{"/berth", "agent", "relay", addr})
+			if err == nil {
+				return conn, nil
+			}
+			errs = append(errs, err)
+		}
+		return nil, errors.Join(errs...)
+	}
+}
+
+// relayHosts are the hosts to try a relay on: the member itself first, then the other members.
+func (c *Cluster) relayHosts(a *Access, addr string) []string {
+	var first, rest []string
+	for i, m := range a.Members {
+		if c.engines[m] == nil {
+			continue
+		}
+		if u, err := url.Parse(a.Endpoints[i]); err == nil && u.Host == addr {
+			first = append(first, m)
+		} else {
+			rest = append(rest, m)
+		}
+	}
+	return append(first, rest...)
+}

@@ -1,0 +1,198 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"berth/runtime/ledger"
+	"berth/runtime/store"
+	"berth/scheduler"
+)
+
+// networkTime bounds how long an agent may take to make or remove a network. It does so in a few hundred
+// milliseconds; an agent that is down does not at all.
+const networkTime = 60 * time.Second
+
+// Records is the store as the steps of one plan use it (execute.Store). Close it after the run.
+type Records struct {
+	c         *Cluster
+	project   string
+	allocated int64 // revision of ledger.Allocation that the plan was made from
+
+	mu      sync.Mutex
+	ready   map[string]ledger.Ready // by key; nil until the watch stands
+	changed chan struct{}           // closed and replaced at each change of ready
+	broken  error                   // why the watch ended
+	since   map[string]int64        // network → revision of the record that a step wants to see applied
+	cancel  context.CancelFunc
+	done    chan struct{}
+	start   sync.Once
+}
+
+// Records prepares the store for a plan of the project that was made from the last Observe.
+func (c *Cluster) Records(project string) *Records {
+	r := &Records{c: c, project: project, since: map[string]int64{}, changed: make(chan struct{}), done: make(chan struct{})}
+	if c.view != nil {
+		r.allocated = c.view.Allocated
+		maps.Copy(r.since, c.view.Revisions)
+	}
+	return r
+}
+
+// Close ends the watch.
+func (r *Records) Close() {
+	r.start.Do(func() { close(r.done) })
+	if r.cancel != nil {
+		r.cancel()
+	}
+	<-r.done
+}
+
+// Commit applies a change in one transaction, which fails with store.ErrConflict when another command has allocated
+// since the plan was made, or when the project's lock is no longer held.
+func (r *Records) Commit(ctx context.Context, change *scheduler.Change) error {
+	t, err := ledger.Txn(r.project, change, r.allocated)
+	if err != nil {
+		return err
+	}
+	if l := r.c.lock; l != nil {
+		t.Compares = append(t.Compares, l.Guard())
+	}
+	rev, err := r.c.store.Commit(ctx, t)
+	if err != nil {
+		return fmt.Errorf("record the plan in the store: %w", err)
+	}
+	r.mu.Lock()
+	for _, n := range change.Networks {
+		r.since[n.Name] = rev
+	}
+	r.mu.Unlock()
+	return nil
+}
+
+// DropNetwork deletes the network's record, so that the agents take it down. One that is not there is no error.
+func (r *Records) DropNetwork(ctx context.Context, network string) error {
+	t := store.Txn{Deletes: []string{ledger.NetworkKey(network)}}
+	if l := r.c.lock; l != nil {
+		t.Compares = append(t.Compares, l.Guard())
+	}
+	if _, err := r.c.store.Commit(ctx, t); err != nil {
+		return fmt.Errorf("remove network %s from the store: %w", network, err)
+	}
+	return nil
+}
+
+// NetworkReady waits until the host's agent reports the network, as this plan recorded it, up.
+func (r *Records) NetworkReady(ctx context.Context, network, host string) error {
+	return r.await(ctx, network, host, "made", func(got ledger.Ready, there bool, want int64) (bool, error) {
+		if !there || got.Revision < want {
+			return false, nil
+		}
+		if got.Problem != "" {
+			return false, fmt.Errorf("network %s on host %s: %s", network, host, got.Problem)
+		}
+		return true, nil
+	})
+}
+
+// NetworkGone waits until the host's agent reports the network gone.
+func (r *Records) NetworkGone(ctx context.Context, network, host string) error {
+	return r.await(ctx, network, host, "removed", func(_ ledger.Ready, there bool, _ int64) (bool, error) {
+		return !there, nil
+	})
+}
+
+func (r *Records) await(ctx context.Context, network, host, verb string, holds func(ledger.Ready, bool, int64) (bool, error)) error {
+	r.start.Do(func() { r.watch() })
+	ctx, cancel := context.WithTimeout(ctx, networkTime)
+	defer cancel()
+	key := ledger.ReadyKey(network, host)
+	for {
+		r.mu.Lock()
+		got, there := r.ready[key]
+		synced, want, changed, broken := r.ready != nil, r.since[network], r.changed, r.broken
+		r.mu.Unlock()
+		if synced {
+			if ok, err := holds(got, there, want); ok || err != nil {
+				return err
+			}
+		}
+		if broken != nil {
+			return fmt.Errorf("network %s on host %s: %w", network, host, broken)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return fmt.Errorf("network %s was not %s on host %s within %s: its agent does not answer; look at \"docker logs %s\" there",
+					network, verb, host, networkTime, AgentName)
+			}
+			return ctx.Err()
+		}
+	}
+}
+
+// watch follows the agents' reports: one read and one watch for all steps of the plan.
+func (r *Records) watch() {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	go func() {
+		defer close(r.done)
+		err := r.follow(ctx)
+		if ctx.Err() == nil {
+			r.update(func() { r.broken = err })
+		}
+	}()
+}
+
+func (r *Records) follow(ctx context.Context) error {
+	for {
+		snap, err := r.c.store.Get(ctx, ledger.Readies)
+		if err != nil {
+			return err
+		}
+		ready := map[string]ledger.Ready{}
+		for _, p := range snap.Pairs {
+			decodeReady(ready, p)
+		}
+		r.update(func() { r.ready = ready })
+		for b := range r.c.store.Watch(ctx, ledger.Readies, snap.Revision) {
+			if b.Err != nil {
+				err = b.Err
+				break
+			}
+			r.update(func() {
+				for _, ev := range b.Events {
+					if ev.Deleted {
+						delete(r.ready, ev.Key)
+					} else {
+						decodeReady(r.ready, ev.Pair)
+					}
+				}
+			})
+		}
+		if !errors.Is(err, store.ErrCompacted) {
+			return fmt.Errorf("watch the store: %w", errors.Join(err, ctx.Err()))
+		}
+	}
+}
+
+func decodeReady(into map[string]ledger.Ready, p store.Pair) {
+	var v ledger.Ready
+	if json.Unmarshal(p.Value, &v) == nil {
+		into[p.Key] = v
+	}
+}
+
+func (r *Records) update(f func()) {
+	r.mu.Lock()
+	f()
+	close(r.changed)
+	r.changed = make(chan struct{})
+	r.mu.Unlock()
+}

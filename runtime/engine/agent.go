@@ -1,0 +1,64 @@
+package engine
+
+import (
+	"context"
+	"maps"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+)
+
+// AgentSpec is berth's own container on a host.
+type AgentSpec struct {
+	Name, Image  string
+	Cluster      string // cluster ID, becomes label berth.cluster
+	Version      string // of the agent, becomes label berth.agent
+	Cmd          []string
+	Env          []string
+	Labels       map[string]string // more labels
+	Volume       string            // named volume that keeps the agent's data
+	Dir          string            // where it is mounted
+	Socket       string            // the engine's socket on the host
+	SocketTarget string            // where it stands inside
+	Binds        []string          // more binds, source:target[:options]
+}
+
+// CreateAgent makes the agent's container, not started, so that files can be copied in first, and gives its ID.
+//
+// It lives in the host's network namespace and restarts for ever. It gets what making links, neighbour entries and name
+// service takes and no more: NET_ADMIN, NET_RAW, and /proc/sys writable (for net.bridge.*), which is mounted read-only
+// otherwise. Not privileged: that asks for capabilities that some machines do not have to give. It holds the engine's
+// socket all the same.
+func (e *Engine) CreateAgent(ctx context.Context, a AgentSpec) (string, error) {
+	api, err := e.version(ctx)
+	if err != nil {
+		return "", e.fail("create agent", a.Name, err)
+	}
+	id, _, err := e.create(ctx, agentCreation(a), a.Name, api)
+	return id, e.fail("create agent", a.Name, err)
+}
+
+func agentCreation(a AgentSpec) *creation {
+	labels := maps.Clone(a.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[labelAgent], labels[labelCluster] = a.Version, a.Cluster
+	host := &container.HostConfig{
+		NetworkMode: "host", Binds: a.Binds,
+		CapAdd: []string{"NET_ADMIN", "NET_RAW"}, MaskedPaths: []string{}, ReadonlyPaths: []string{},
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyAlways},
+		SecurityOpt:   []string{"label=disable", "apparmor=unconfined"}, // else kept from the socket and from /proc/sys
+		LogConfig:     container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "3"}},
+	}
+	if a.Volume != "" {
+		host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeVolume, Source: a.Volume, Target: a.Dir})
+	}
+	if a.Socket != "" {
+		host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeBind, Source: a.Socket, Target: a.SocketTarget})
+	}
+	return &creation{
+		Config: &container.Config{Image: a.Image, Cmd: a.Cmd, Env: a.Env, Labels: labels},
+		Host:   host,
+	}
+}

@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+
+	"github.com/docker/docker/api/types/container"
+)
+
+// State is what a container is doing.
+type State struct {
+	ID, Name       string
+	Status         string // created, running, paused, restarting, removing, exited, dead
+	Running        bool   // paused counts
+	Health         string // "", starting, healthy, unhealthy
+	ExitCode       int    // of the last run
+	Error          string // why the last start failed, the engine's words; ""
+	HasHealthcheck bool   // in force, from the service or from its image
+}
+
+// errStreamEnded says that nobody would wake the waiter any more.
+var errStreamEnded = errors.New("the engine's event stream was closed")
+
+// State looks at a container once.
+func (e *Engine) State(ctx context.Context, id string) (State, error) {
+	info, err := e.api.ContainerInspect(ctx, id)
+	if err != nil {
+		return State{}, e.fail("look at container", id, err)
+	}
+	return stateOf(info), nil
+}
+
+func stateOf(info container.InspectResponse) State {
+	s := State{ID: info.ID, Name: strings.TrimPrefix(info.Name, "/")}
+	if st := info.State; st != nil {
+		s.Status, s.Running, s.ExitCode, s.Error = string(st.Status), st.Running, st.ExitCode, st.Error
+		if st.Health != nil && st.Health.Status != container.NoHealthcheck {
+			s.HasHealthcheck, s.Health = true, st.Health.Status
+		}
+	}
+	if info.Config != nil && info.Config.Healthcheck != nil {
+		test := info.Config.Healthcheck.Test
+		s.HasHealthcheck = len(test) > 0 && test[0] != "NONE"
+	}
+	return s
+}
+
+// Await waits until cond is done with a container's state, or fails. It looks once, and again after each event of the
+// container that may have changed its state. A container that is gone is an error (IsNotFound).
+func (e *Engine) Await(ctx context.Context, hub *Events, id string, cond func(State) (done bool, err error)) (State, error) {
+	select {
+	case <-hub.Anchored():
+	case <-hub.Done():
+		return State{}, e.fail("wait for container", id, errStreamEnded)
+	case <-ctx.Done():
+		return State{}, e.fail("wait for container", id, ctx.Err())
+	}
+	changed := make(chan struct{}, 1)
+	var full atomic.Value // the full ID, once known
+	full.Store(id)
+	cancel := hub.Subscribe(func(ev Event) bool {
+		if ev.Type == Resync || ev.Type == "container" && changesState(ev.Action) &&
+			(ev.ID == full.Load() || ev.Name == id || strings.HasPrefix(ev.ID, id)) {
+			select {
+			case changed <- struct{}{}:
+			default: // a look is due already
+			}
+		}
+		return false
+	})
+	defer cancel()
+	for {
+		s, err := e.State(ctx, full.Load().(string))
+		if err != nil {
+			return s, err
+		}
+		full.Store(s.ID)
+		if done, err := cond(s); done || err != nil {
+			return s, err
+		}
+		select {
+		case <-changed:
+		case <-hub.Done():
+			return s, e.fail("wait for container", id, errStreamEnded)
+		case <-ctx.Done():
+			return s, e.fail("wait for container", id, ctx.Err())
+		}
+	}
+}
+
+// changesState reports whether a container's state may be another after the event. Health checks run by exec, so the
+// exec events are frequent and left out.
+func changesState(action string) bool {
+	switch action {
+	case "create", "start", "restart", "stop", "kill", "die", "oom", "pause", "unpause", "rename", "destroy":
+		return true
+	}
+	return strings.HasPrefix(action, "health_status")
+}

@@ -1,0 +1,97 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+)
+
+// cleanupTime bounds the removal of a container that could not be completed.
+const cleanupTime = 10 * time.Second
+
+// Create makes the task's container, joined to all its networks and with its secrets and configs in it, but does not
+// start it. The image must be on the host: nothing is pulled. On failure no container stays behind. Warnings are
+// sentences of the engine, or about keys that its version does not know.
+func (e *Engine) Create(ctx context.Context, spec CreateSpec) (id string, warnings []string, err error) {
+	op, subject := "create container", spec.Name
+	by, err := e.surroundings(ctx, &spec)
+	if err != nil {
+		return "", nil, e.fail(op, subject, err)
+	}
+	c, err := convert(&spec, by)
+	if err != nil {
+		return "", nil, e.fail(op, subject, err)
+	}
+	archives, err := pack(c.Files)
+	if err != nil {
+		return "", nil, e.fail(op, subject, err)
+	}
+	id, warnings, err = e.create(ctx, c, spec.Name, by.API)
+	if err != nil {
+		return "", nil, e.fail(op, subject, err)
+	}
+	for dir, archive := range archives {
+		// Owners are those of the archive; the engine's own uid option would replace them by the container's user.
+		if err := e.api.CopyToContainer(ctx, id, dir, archive, container.CopyToContainerOptions{}); err != nil {
+			return "", nil, errors.Join(e.fail("copy secrets and configs into container", subject, err), e.discard(ctx, id))
+		}
+	}
+	return id, append(c.Warnings, warnings...), nil
+}
+
+// surroundings asks the engine what a conversion needs.
+func (e *Engine) surroundings(ctx context.Context, spec *CreateSpec) (surroundings, error) {
+	api, err := e.version(ctx)
+	if err != nil {
+		return surroundings{}, err
+	}
+	by := surroundings{API: api, Read: os.ReadFile, Proxy: e.proxy()}
+	by.ImageID, err = e.ImageID(ctx, ImageName(spec.Project, spec.Service))
+	return by, err
+}
+
+// proxy is the proxy environment that docker's configuration wants in every container.
+func (e *Engine) proxy() map[string]*string {
+	file, err := e.config()
+	if err != nil {
+		return nil // a broken configuration is reported where it is needed, by a pull
+	}
+	return file.ParseProxyConfig(e.api.DaemonHost(), nil)
+}
+
+// create makes the container and its memberships. Engines below API 1.44 take one network at creation; the others
+// are joined before the start.
+func (e *Engine) create(ctx context.Context, c *creation, name, api string) (string, []string, error) {
+	atOnce, later := c.Networks, []endpoint(nil)
+	if len(c.Networks) > 1 && !atLeast(api, "1.44") {
+		atOnce, later = c.Networks[:1], c.Networks[1:]
+	}
+	var joined *network.NetworkingConfig
+	if len(atOnce) > 0 {
+		joined = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{}}
+		for _, n := range atOnce {
+			joined.EndpointsConfig[n.Network] = n.Settings
+		}
+	}
+	made, err := e.api.ContainerCreate(ctx, c.Config, c.Host, joined, c.Platform, name)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, n := range later {
+		if err := e.api.NetworkConnect(ctx, n.Network, made.ID, n.Settings); err != nil {
+			return "", nil, errors.Join(e.fail("join container "+name+" to network", n.Network, err), e.discard(ctx, made.ID))
+		}
+	}
+	return made.ID, made.Warnings, nil
+}
+
+// discard removes a half-made container, also when the command has been interrupted.
+func (e *Engine) discard(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	return e.Remove(ctx, id, true)
+}

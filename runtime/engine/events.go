@@ -1,0 +1,167 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+)
+
+// Event is something that happened on an engine.
+type Event struct {
+	Time       time.Time // the engine's clock
+	Type       string    // "container", "network"; "resync" after the stream was opened anew
+	Action     string    // "start", "die", "health_status: healthy", "connect" …
+	ID         string    // of the container or network
+	Name       string    // its name at the time
+	Attributes map[string]string
+}
+
+// Resync is the type of the event that tells of a newly opened stream: a restarted engine has forgotten what happened
+// before, so look again.
+const Resync = "resync"
+
+// Events is one stream of an engine's container and network events, shared by any number of subscribers. It survives
+// the engine's restarts: the stream is opened again from where it broke.
+type Events struct {
+	engine   *Engine
+	cancel   context.CancelFunc
+	anchored chan struct{} // closed when everything from now on will be delivered
+	done     chan struct{} // closed when the stream has ended
+
+	mu   sync.Mutex
+	next int
+	subs map[int]func(Event) bool
+}
+
+// Events opens the engine's event stream. It ends with ctx or Close.
+func (e *Engine) Events(ctx context.Context) *Events {
+	ctx, cancel := context.WithCancel(ctx)
+	h := &Events{engine: e, cancel: cancel, anchored: make(chan struct{}), done: make(chan struct{}), subs: map[int]func(Event) bool{}}
+	go h.run(ctx)
+	return h
+}
+
+// Close ends the stream and waits for its goroutine.
+func (h *Events) Close() error {
+	h.cancel()
+	<-h.done
+	return nil
+}
+
+// Done is closed when the stream has ended.
+func (h *Events) Done() <-chan struct{} { return h.done }
+
+// Anchored is closed as soon as every later event is sure to be delivered, even if the stream opens after it.
+func (h *Events) Anchored() <-chan struct{} { return h.anchored }
+
+// Subscribe calls f for each event, in order, until f returns true or cancel is called; after cancel one call may
+// still be under way. f must not block: all subscribers share one goroutine.
+func (h *Events) Subscribe(f func(Event) (done bool)) (cancel func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	id := h.next
+	h.next++
+	h.subs[id] = f
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.subs, id)
+	}
+}
+
+func (h *Events) deliver(ev Event) {
+	h.mu.Lock()
+	subs := maps.Clone(h.subs)
+	h.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(subs)) {
+		if subs[id](ev) {
+			h.mu.Lock()
+			delete(h.subs, id)
+			h.mu.Unlock()
+		}
+	}
+}
+
+// Pauses between attempts to open the stream: they double from the first to the last.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
+func (h *Events) run(ctx context.Context) {
+	defer close(h.done)
+	var since time.Time
+	pause := firstPause
+	for ctx.Err() == nil {
+		if since.IsZero() {
+			now, err := h.engine.now(ctx)
+			if err != nil {
+				_ = sleep(ctx, pause)
+				pause = min(2*pause, lastPause)
+				continue
+			}
+			since = now
+			close(h.anchored)
+		}
+		last, opened := h.stream(ctx, since)
+		if last.After(since) {
+			since = last
+		}
+		if opened {
+			pause = firstPause
+		}
+		_ = sleep(ctx, pause)
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// now is the engine's time, cut to the whole second by HTTP's Date header: a stream anchored there repeats up to a
+// second of the past and misses nothing, whatever this machine's clock says.
+func (e *Engine) now(ctx context.Context) (time.Time, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, e.base+"/_ping", nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	res, err := e.api.HTTPClient().Do(req)
+	if err != nil {
+		return time.Time{}, err
+	}
+	res.Body.Close()
+	return http.ParseTime(res.Header.Get("Date"))
+}
+
+// stream reads one connection's events until it breaks. last is just after the latest event.
+func (h *Events) stream(ctx context.Context, since time.Time) (last time.Time, opened bool) {
+	messages, errs := h.engine.api.Events(ctx, events.ListOptions{
+		Since:   fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond()),
+		Filters: filters.NewArgs(filters.Arg("type", "container"), filters.Arg("type", "network")),
+	})
+	select {
+	case <-errs:
+		return since, false
+	default:
+	}
+	last = since
+	h.deliver(Event{Time: since, Type: Resync})
+	for {
+		select {
+		case m := <-messages:
+			opened = true
+			at := time.Unix(0, m.TimeNano)
+			last = at.Add(1) // the engine's since includes its instant
+			h.deliver(Event{Time: at, Type: string(m.Type), Action: string(m.Action), ID: m.Actor.ID,
+				Name: m.Actor.Attributes["name"], Attributes: m.Actor.Attributes})
+		case <-errs:
+			for range errs { // until the client's goroutine has ended
+			}
+			return last, opened
+		}
+	}
+}

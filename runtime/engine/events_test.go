@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"berth/placement"
+)
+
+func TestAwaitFollowsHealthByEvents(t *testing.T) {
+	b := onEngine(t)
+	p := project(t, t.TempDir(), `
+services:
+  web:
+    image: berth-lab/busybox:1
+    command: sleep 600
+    healthcheck: {test: "test -f /ready", interval: 100ms, retries: 100}
+`)
+	id := b.up(p)["web"]
+	hub := b.Events(b.ctx)
+	defer hub.Close()
+	looks := 0
+	s, err := b.Await(b.ctx, hub, "shop-web-1", func(s State) (bool, error) {
+		if looks++; looks == 1 {
+			b.sh(id, "touch /ready")
+		}
+		return s.Health == "healthy", nil
+	})
+	if err != nil || !s.Running || !s.HasHealthcheck || s.ID != id || s.Name != "shop-web-1" {
+		t.Errorf("state %+v, %v", s, err)
+	}
+	if looks > 8 {
+		t.Errorf("looked %d times; checks run by exec must not wake it", looks)
+	}
+}
+
+func TestOneStreamServesManyWaiters(t *testing.T) {
+	b := onEngine(t)
+	p := project(t, t.TempDir(), `
+services:
+  job:
+    image: berth-lab/busybox:1
+    command: sh -c "exit 7"
+`)
+	b.prepare(p)
+	hub := b.Events(b.ctx)
+	var wg sync.WaitGroup
+	codes := make([]int, 5)
+	for i := range codes {
+		s := spec(p, "job")
+		s.Task.Number, s.Name = i+1, s.Task.String()
+		s.Name = "shop-job-" + string(rune('1'+i))
+		id := b.create(s)
+		wg.Go(func() {
+			st, err := b.Await(b.ctx, hub, id, func(s State) (bool, error) { return s.Status == "exited", nil })
+			if err != nil {
+				t.Error(err)
+			}
+			codes[i] = st.ExitCode
+		})
+		if err := b.Start(b.ctx, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wg.Wait()
+	hub.Close()
+	for i, c := range codes {
+		if c != 7 {
+			t.Errorf("waiter %d saw exit code %d", i, c)
+		}
+	}
+	if _, err := b.Await(b.ctx, hub, "shop-job-1", func(State) (bool, error) { return false, nil }); err == nil {
+		t.Error("waiting on a closed stream does not fail")
+	}
+}
+
+func TestAwaitEndsWithAnErrorOfTheConditionTheContextOrTheContainersRemoval(t *testing.T) {
+	b := onEngine(t)
+	p := project(t, t.TempDir(), "services: {web: {image: \"berth-lab/busybox:1\", command: sleep 600}}")
+	id := b.up(p)["web"]
+	hub := b.Events(b.ctx)
+	defer hub.Close()
+	bad := errors.New("bad")
+	if _, err := b.Await(b.ctx, hub, id, func(State) (bool, error) { return false, bad }); !errors.Is(err, bad) {
+		t.Errorf("condition: %v", err)
+	}
+	ctx, cancel := context.WithCancel(b.ctx)
+	if _, err := b.Await(ctx, hub, id, func(State) (bool, error) { cancel(); return false, nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("context: %v", err)
+	}
+	first := true
+	_, err := b.Await(b.ctx, hub, id, func(State) (bool, error) {
+		if first {
+			first = false
+			return false, b.Remove(b.ctx, id, true)
+		}
+		return false, nil
+	})
+	if !IsNotFound(err) {
+		t.Errorf("removal: %v", err)
+	}
+}
+
+func TestEventsGoOnAcrossARestartOfTheEngine(t *testing.T) {
+	b := onEngine(t)
+	b.ctx = within(t, 3*time.Minute)
+	h := b.lab.Hosts()[0]
+	hub := b.Events(b.ctx)
+	defer hub.Close()
+	resyncs := make(chan struct{}, 10)
+	created := make(chan Event, 10)
+	hub.Subscribe(func(ev Event) bool {
+		switch {
+		case ev.Type == Resync:
+			resyncs <- struct{}{}
+		case ev.Type == "container" && ev.Action == "create":
+			created <- ev
+		}
+		return false
+	})
+	<-resyncs
+	if err := h.Kill(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Restart(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	<-resyncs
+	p := project(t, t.TempDir(), "services: {web: {image: \"berth-lab/busybox:1\"}}")
+	b.prepare(p)
+	id := b.create(spec(p, "web"))
+	select {
+	case ev := <-created:
+		if ev.ID != id || ev.Name != "shop-web-1" || ev.Time.IsZero() {
+			t.Errorf("event %+v", ev)
+		}
+	case <-b.ctx.Done():
+		t.Fatal("no event after the restart")
+	}
+}
+
+func TestEventsOfADeadEngineCloseWithoutATrace(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	e, err := Connect(placement.InventoryHost{Name: "gone", Address: "unix:///nowhere/docker.sock"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub := e.Events(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := e.Await(ctx, hub, "x", nil); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "interrupted") {
+		t.Errorf("waiting: %v", err)
+	}
+	hub.Close()
+	e.Close()
+}

@@ -1,0 +1,180 @@
+package engine
+
+import (
+	"archive/tar"
+	"bytes"
+	"cmp"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// secretsDir is where secrets without an absolute target go.
+const secretsDir = "/run/secrets/"
+
+// injectedMode is the permission of secrets and configs without a mode of their own.
+const injectedMode = 0o444
+
+// injected is a secret or config that is copied into the container before it starts. The host's files are never
+// bound: they need not exist on the host that runs the task.
+type injected struct {
+	Target   string // absolute, clean
+	Root     string // folder that the copy starts from, a mount of the container; "" is its root
+	Path     string // file or folder on this side; "" when Content holds it
+	Content  string
+	UID, GID int
+	Mode     int64
+}
+
+// files resolves the service's secrets and configs. It does not read them.
+func (c *creation) files(s *CreateSpec, _ surroundings) error {
+	if s.Project.Compose == nil {
+		return nil
+	}
+	for _, ref := range s.Service.Spec.Secrets {
+		def, ok := s.Project.Compose.Secrets[ref.Source]
+		if err := c.inject(s, "secret", secretsDir, types.FileReferenceConfig(ref), types.FileObjectConfig(def), ok); err != nil {
+			return err
+		}
+	}
+	for _, ref := range s.Service.Spec.Configs {
+		def, ok := s.Project.Compose.Configs[ref.Source]
+		if err := c.inject(s, "config", "/", types.FileReferenceConfig(ref), types.FileObjectConfig(def), ok); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *creation) inject(s *CreateSpec, kind, dir string, ref types.FileReferenceConfig, def types.FileObjectConfig, known bool) error {
+	switch {
+	case !known:
+		return fmt.Errorf("%s %s is not defined in the project", kind, ref.Source)
+	case bool(def.External):
+		return fmt.Errorf("%s %s: external %ss need a swarm; use file:, environment: or content:", kind, ref.Source, kind)
+	case def.Driver != "" || def.TemplateDriver != "":
+		return fmt.Errorf("%s %s: drivers are not supported; use file:, environment: or content:", kind, ref.Source)
+	}
+	f := injected{Target: ref.Target, Mode: injectedMode}
+	if f.Target == "" {
+		f.Target = ref.Source
+	}
+	if !path.IsAbs(f.Target) {
+		f.Target = dir + f.Target
+	}
+	f.Target = path.Clean(f.Target)
+	if ref.Mode != nil {
+		f.Mode = int64(*ref.Mode)
+	}
+	var err error
+	if f.UID, err = number(ref.UID); err == nil {
+		f.GID, err = number(ref.GID)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: uid and gid must be numbers: %w", kind, ref.Source, err)
+	}
+	switch {
+	case def.Content != "":
+		f.Content = def.Content
+	case def.Environment != "":
+		value, ok := s.Project.Compose.Environment[def.Environment]
+		if !ok {
+			return fmt.Errorf("%s %s: the environment variable %s is not set", kind, ref.Source, def.Environment)
+		}
+		f.Content = value
+	case def.File != "":
+		f.Path = def.File
+		if !filepath.IsAbs(f.Path) {
+			f.Path = filepath.Join(s.Project.Dir, f.Path)
+		}
+	}
+	c.Files = append(c.Files, f)
+	return nil
+}
+
+func number(s string) (int, error) {
+	if s == "" {
+		return 0, nil
+	}
+	return strconv.Atoi(s)
+}
+
+// pack makes the archives that put all files in place, one for each folder that copies start from.
+func pack(files []injected) (map[string]*bytes.Buffer, error) {
+	archives := map[string]*bytes.Buffer{}
+	writers := map[string]*tar.Writer{}
+	for _, f := range files {
+		root := cmp.Or(f.Root, "/")
+		if writers[root] == nil {
+			archives[root] = &bytes.Buffer{}
+			writers[root] = tar.NewWriter(archives[root])
+		}
+		if err := f.pack(writers[root]); err != nil {
+			return nil, err
+		}
+	}
+	for _, w := range writers {
+		if err := w.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return archives, nil
+}
+
+func (f injected) pack(w *tar.Writer) error {
+	if f.Path == "" {
+		return f.write(w, f.Target, []byte(f.Content))
+	}
+	info, err := os.Stat(f.Path)
+	if err != nil {
+		return fmt.Errorf("source of %s: %w", f.Target, err)
+	}
+	if !info.IsDir() {
+		content, err := os.ReadFile(f.Path)
+		if err != nil {
+			return fmt.Errorf("source of %s: %w", f.Target, err)
+		}
+		return f.write(w, f.Target, content)
+	}
+	return filepath.WalkDir(f.Path, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(f.Path, name)
+		if err != nil {
+			return err
+		}
+		target := path.Join(f.Target, filepath.ToSlash(rel))
+		if d.IsDir() {
+			// Whoever may read the files may enter the folder.
+			return w.WriteHeader(&tar.Header{Name: f.relative(target) + "/", Typeflag: tar.TypeDir,
+				Mode: f.Mode | (f.Mode&0o444)>>2, Uid: f.UID, Gid: f.GID})
+		}
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return f.write(w, target, content)
+	})
+}
+
+func (f injected) write(w *tar.Writer, target string, content []byte) error {
+	err := w.WriteHeader(&tar.Header{Name: f.relative(target), Typeflag: tar.TypeReg, Mode: f.Mode, Uid: f.UID, Gid: f.GID,
+		Size: int64(len(content))})
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(content)
+	return err
+}
+
+// relative is a target's path in the archive.
+func (f injected) relative(target string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(target, strings.TrimSuffix(f.Root, "/")), "/")
+}

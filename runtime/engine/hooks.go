@@ -1,0 +1,64 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"berth/placement"
+)
+
+// PostStart runs the service's post_start hooks in a container that has just been started, one after the other. A hook
+// that does not exit with 0 is an error with the end of what it said.
+func (e *Engine) PostStart(ctx context.Context, id string, s *placement.Service) error {
+	return e.hooks(ctx, id, "post_start", s, s.Spec.PostStart)
+}
+
+// PreStop runs the service's pre_stop hooks in a container that is about to be stopped. A container that does not run
+// (any more) has none to run.
+func (e *Engine) PreStop(ctx context.Context, id string, s *placement.Service) error {
+	if len(s.Spec.PreStop) == 0 {
+		return nil
+	}
+	st, err := e.State(ctx, id)
+	if IsNotFound(err) || err == nil && st.Status != "running" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return e.hooks(ctx, id, "pre_stop", s, s.Spec.PreStop)
+}
+
+func (e *Engine) hooks(ctx context.Context, id, kind string, s *placement.Service, hooks []types.ServiceHook) error {
+	for _, h := range hooks {
+		var said tail
+		code, err := e.Exec(ctx, id, ExecSpec{
+			Cmd: h.Command, Env: environment(h.Environment, nil), User: h.User, WorkingDir: h.WorkingDir, Privileged: h.Privileged,
+			Stdout: &said, Stderr: &said,
+		})
+		if err != nil {
+			return err
+		}
+		if code != 0 {
+			return &Error{Host: e.host.Name, Op: "run " + kind + " hook of service", Subject: s.Name,
+				Cause: fmt.Errorf("%s exited with status %d: %s", strings.Join(h.Command, " "), code, said.String())}
+		}
+	}
+	return nil
+}
+
+// tail keeps the last maxComplaint bytes written to it.
+type tail struct{ b []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	if over := len(t.b) - maxComplaint; over > 0 {
+		t.b = append(t.b[:0], t.b[over:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return strings.TrimSpace(string(t.b)) }

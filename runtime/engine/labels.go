@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"strconv"
+	"strings"
+
+	"berth/placement"
+)
+
+// Labels that docker compose sets on what it makes, and that berth sets alike, so that each tool finds the other's.
+const (
+	labelProject     = "com.docker.compose.project"
+	labelService     = "com.docker.compose.service"
+	labelNumber      = "com.docker.compose.container-number"
+	labelOneOff      = "com.docker.compose.oneoff"
+	labelSlug        = "com.docker.compose.slug"
+	labelConfigHash  = "com.docker.compose.config-hash"
+	labelImage       = "com.docker.compose.image"
+	labelDependsOn   = "com.docker.compose.depends_on"
+	labelVersion     = "com.docker.compose.version"
+	labelConfigFiles = "com.docker.compose.project.config_files"
+	labelWorkingDir  = "com.docker.compose.project.working_dir"
+	labelReplace     = "com.docker.compose.replace"
+	labelNetwork     = "com.docker.compose.network"
+	labelVolume      = "com.docker.compose.volume"
+	composePrefix    = "com.docker.compose."
+)
+
+// Labels of berth's own.
+const (
+	berthPrefix  = "berth."
+	labelBerth   = "berth.version" // on containers that berth made: conversionVersion
+	labelTask    = "berth.task"    // "web.3"
+	labelCPUs    = "berth.cpus"    // reserved millicores
+	labelMemory  = "berth.memory"  // reserved bytes
+	labelAgent   = "berth.agent"   // on berth's agent: its version
+	labelCluster = "berth.cluster" // on berth's agent: the cluster's ID
+)
+
+// composeVersion is the docker compose release whose way of making containers berth follows.
+const composeVersion = "2.40.3"
+
+// conversionVersion counts the changes of how berth turns services into containers.
+const conversionVersion = "1"
+
+// containerLabels are all labels of a task's container: the user's, and those that compose and berth find it by.
+func containerLabels(s *CreateSpec, imageID string) map[string]string {
+	svc := s.Service
+	labels := map[string]string{}
+	for k, v := range svc.Spec.Labels {
+		labels[k] = v
+	}
+	for k, v := range svc.Spec.CustomLabels {
+		labels[k] = v
+	}
+	labels[labelProject] = s.Project.Name
+	labels[labelService] = svc.Name
+	labels[labelVersion] = composeVersion
+	labels[labelWorkingDir] = s.Project.Dir
+	if s.Project.Compose != nil {
+		labels[labelConfigFiles] = strings.Join(s.Project.Compose.ComposeFiles, ",")
+	}
+	labels[labelConfigHash] = svc.ConfigHash
+	labels[labelDependsOn] = dependsOnLabel(svc.DependsOn)
+	if imageID != "" {
+		labels[labelImage] = imageID
+	}
+	if s.Replaces != "" {
+		labels[labelReplace] = s.Replaces
+	}
+	if s.OneOff {
+		labels[labelOneOff] = "True"
+		if i := strings.LastIndex(s.Name, "-run-"); i >= 0 {
+			labels[labelSlug] = s.Name[i+len("-run-"):]
+		}
+	} else {
+		labels[labelOneOff] = "False"
+		labels[labelNumber] = strconv.Itoa(s.Task.Number)
+		labels[labelTask] = s.Task.String()
+	}
+	labels[labelBerth] = conversionVersion
+	if r := svc.Reservation; r.CPU > 0 {
+		labels[labelCPUs] = strconv.FormatInt(r.CPU, 10)
+	}
+	if r := svc.Reservation; r.Memory > 0 {
+		labels[labelMemory] = strconv.FormatInt(r.Memory, 10)
+	}
+	return labels
+}
+
+// dependsOnLabel is compose's record of depends_on, `service:condition:restart` joined by commas.
+func dependsOnLabel(deps []placement.Dependency) string {
+	parts := make([]string, len(deps))
+	for i, d := range deps {
+		parts[i] = d.Service + ":" + string(d.Condition) + ":" + strconv.FormatBool(d.Restart)
+	}
+	return strings.Join(parts, ",")
+}
+
+// reservation reads what a container's labels say that it reserves.
+func reservation(labels map[string]string) placement.Reservation {
+	cpu, _ := strconv.ParseInt(labels[labelCPUs], 10, 64)
+	memory, _ := strconv.ParseInt(labels[labelMemory], 10, 64)
+	return placement.Reservation{CPU: max(cpu, 0), Memory: max(memory, 0)}
+}
+
+// ownLabel reports whether a label is bookkeeping of compose or berth, not the user's.
+func ownLabel(key string) bool {
+	return strings.HasPrefix(key, composePrefix) || key == labelBerth || key == labelTask || key == labelCPUs || key == labelMemory
+}

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+)
+
+// Start starts a created or stopped container; a running one stays as it is.
+func (e *Engine) Start(ctx context.Context, id string) error {
+	return e.fail("start container", id, e.api.ContainerStart(ctx, id, container.StartOptions{}))
+}
+
+// Stop asks a container to end and kills it after timeout (nil: its own stop_grace_period, or the engine's 10 s). It
+// returns when the container has ended. One that is stopped or gone already is success.
+func (e *Engine) Stop(ctx context.Context, id string, timeout *time.Duration) error {
+	err := e.api.ContainerStop(ctx, id, container.StopOptions{Timeout: stopSeconds(timeout)})
+	if IsNotFound(err) {
+		return nil
+	}
+	return e.fail("stop container", id, err)
+}
+
+// Restart stops and starts a container; timeout as for Stop.
+func (e *Engine) Restart(ctx context.Context, id string, timeout *time.Duration) error {
+	return e.fail("restart container", id, e.api.ContainerRestart(ctx, id, container.StopOptions{Timeout: stopSeconds(timeout)}))
+}
+
+func stopSeconds(d *time.Duration) *int {
+	if d == nil {
+		return nil
+	}
+	n := wholeSeconds(*d)
+	return &n
+}
+
+// Kill sends a signal ("" is SIGKILL) to a container's first process.
+func (e *Engine) Kill(ctx context.Context, id, signal string) error {
+	return e.fail("kill container", id, e.api.ContainerKill(ctx, id, signal))
+}
+
+// Pause freezes a container's processes.
+func (e *Engine) Pause(ctx context.Context, id string) error {
+	return e.fail("pause container", id, e.api.ContainerPause(ctx, id))
+}
+
+// Unpause lets them go on.
+func (e *Engine) Unpause(ctx context.Context, id string) error {
+	return e.fail("unpause container", id, e.api.ContainerUnpause(ctx, id))
+}
+
+// Rename gives a container another name.
+func (e *Engine) Rename(ctx context.Context, id, name string) error {
+	return e.fail("rename container", id, e.api.ContainerRename(ctx, id, name))
+}
+
+// Remove removes a container, killing it if it runs, and with anonymousVolumes the volumes that only it has. One that
+// is gone already is success; one that is being removed by someone else is waited for.
+func (e *Engine) Remove(ctx context.Context, id string, anonymousVolumes bool) error {
+	err := e.api.ContainerRemove(ctx, id, container.RemoveOptions{RemoveVolumes: anonymousVolumes, Force: true})
+	switch {
+	case err == nil || IsNotFound(err):
+		return nil
+	case IsConflict(err):
+		return e.awaitRemoval(ctx, id, err)
+	}
+	return e.fail("remove container", id, err)
+}
+
+// awaitRemoval waits until a removal that is under way has ended; refused is what the engine said to ours.
+func (e *Engine) awaitRemoval(ctx context.Context, id string, refused error) error {
+	info, err := e.api.ContainerInspect(ctx, id)
+	if IsNotFound(err) {
+		return nil
+	}
+	if err != nil || info.State == nil || info.State.Status != container.StateRemoving {
+		return e.fail("remove container", id, refused)
+	}
+	gone, failed := e.api.ContainerWait(ctx, id, container.WaitConditionRemoved)
+	select {
+	case <-gone:
+		return nil
+	case err := <-failed:
+		if IsNotFound(err) {
+			return nil
+		}
+		return e.fail("remove container", id, err)
+	}
+}

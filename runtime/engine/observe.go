@@ -1,0 +1,330 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/system"
+	"github.com/docker/docker/api/types/volume"
+	"golang.org/x/sync/errgroup"
+
+	"berth/placement"
+)
+
+// Query says what to observe.
+type Query struct {
+	Project   string             // compose project; "" gives the containers of all of them
+	Compose   *placement.Project // its file, if there is one: decides about images, external networks and volumes, adoption
+	Inventory placement.InventoryHost
+	Cluster   bool // the inventory has several hosts; nothing is adopted then
+	Light     bool // containers and version only, for ps and logs
+	// Timeout is how long the engine may take to answer at all; 0 is 5 s. An observation as a whole may take
+	// observeFactor times as long.
+	Timeout time.Duration
+}
+
+const (
+	defaultTimeout = 5 * time.Second
+	observeFactor  = 6
+	// lookups bounds the image and container inspections under way at a time on one engine.
+	lookups = 8
+)
+
+// Snapshot is one host at one moment.
+type Snapshot struct {
+	Host       placement.Host
+	Containers []placement.Container // the project's, sorted by name
+	Networks   []placement.EngineNetwork
+	Volumes    []placement.EngineVolume
+	Images     map[string]string // reference as the project has it → image ID; absent: not on the host
+	Agent      *AgentContainer   // nil without one
+}
+
+// AgentContainer is berth's agent on a host.
+type AgentContainer struct {
+	ID, State        string
+	Cluster, Version string
+}
+
+// Observe looks at the engine: one list each of containers, networks and volumes, its own description, and the
+// project's images, all at once. An engine that does not answer is no error but an unreachable host; an error is the end
+// of ctx.
+func (e *Engine) Observe(ctx context.Context, q Query) (Snapshot, error) {
+	if q.Timeout == 0 {
+		q.Timeout = defaultTimeout
+	}
+	o := observation{engine: e, query: q}
+	err := o.run(ctx)
+	if ctx.Err() != nil {
+		return Snapshot{}, ctx.Err()
+	}
+	snap := Snapshot{Host: o.host(), Images: map[string]string{}}
+	if err != nil {
+		snap.Host.State, snap.Host.Problem = placement.Unreachable, problem(e, err)
+		return snap, nil
+	}
+	o.fill(&snap)
+	return snap, nil
+}
+
+// observation collects the engine's answers.
+type observation struct {
+	engine *Engine
+	query  Query
+
+	info       system.Info
+	containers []container.Summary
+	networks   []network.Summary
+	volumes    []*volume.Volume
+	images     map[string]string
+	same       map[string]bool // container ID → adopted
+}
+
+func (o *observation) run(ctx context.Context) error {
+	api := o.engine.api
+	first, cancel := context.WithTimeout(ctx, o.query.Timeout)
+	defer cancel()
+	if _, err := o.engine.version(first); err != nil {
+		return err
+	}
+	ctx, cancelAll := context.WithTimeout(ctx, observeFactor*o.query.Timeout)
+	defer cancelAll()
+	g, each := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		o.containers, err = api.ContainerList(each, container.ListOptions{All: true})
+		return err
+	})
+	if o.query.Light {
+		g.Go(func() error {
+			v, err := api.ServerVersion(each)
+			o.info.ServerVersion, o.info.OSType, o.info.Architecture = v.Version, v.Os, v.Arch
+			return err
+		})
+		return g.Wait()
+	}
+	g.Go(func() (err error) {
+		o.info, err = api.Info(each)
+		return err
+	})
+	g.Go(func() (err error) {
+		o.networks, err = api.NetworkList(each, network.ListOptions{})
+		return err
+	})
+	g.Go(func() error {
+		list, err := api.VolumeList(each, volume.ListOptions{})
+		o.volumes = list.Volumes
+		return err
+	})
+	g.Go(func() error { return o.lookUpImages(each) })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return o.adopt(ctx)
+}
+
+// lookUpImages asks for each image that the project names. One of another platform than its service wants counts as
+// absent.
+func (o *observation) lookUpImages(ctx context.Context) error {
+	o.images = map[string]string{}
+	if o.query.Compose == nil {
+		return nil
+	}
+	wanted := map[string][]string{} // reference → platforms
+	for _, s := range o.query.Compose.Services {
+		ref := ImageName(o.query.Compose, s)
+		wanted[ref] = append(wanted[ref], s.Platform)
+	}
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(lookups)
+	for ref, platforms := range wanted {
+		g.Go(func() error {
+			info, err := o.engine.api.ImageInspect(ctx, ref)
+			if IsNotFound(err) {
+				return nil
+			}
+			if err != nil {
+				return o.engine.fail("look up image", ref, err)
+			}
+			for _, p := range platforms {
+				want, err := parsePlatform(p)
+				if p != "" && err == nil && (want.OS != info.Os || want.Architecture != info.Architecture ||
+					want.Variant != "" && info.Variant != "" && want.Variant != info.Variant) {
+					return nil
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			o.images[ref] = info.ID
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// host is what the inventory and the engine's description say.
+func (o *observation) host() placement.Host {
+	inv := o.query.Inventory
+	if inv.Name == "" {
+		inv = o.engine.host
+	}
+	h := placement.Host{
+		Name: o.engine.host.Name, Address: o.engine.address, State: placement.Ready, EngineID: o.info.ID, Hostname: o.info.Name,
+		IP: inv.IP, OS: o.info.OSType, Arch: goArch(o.info.Architecture), Version: o.info.ServerVersion, Labels: inv.Labels,
+		EngineLabels: map[string]string{},
+		Capacity:     placement.Reservation{CPU: int64(o.info.NCPU) * 1000, Memory: o.info.MemTotal},
+	}
+	if h.IP == "" {
+		h.IP = addressIP(o.engine.address)
+	}
+	for _, l := range o.info.Labels {
+		k, v, _ := strings.Cut(l, "=")
+		h.EngineLabels[k] = v
+	}
+	if inv.CPUs > 0 {
+		h.Capacity.CPU = inv.CPUs
+	}
+	if inv.Memory > 0 {
+		h.Capacity.Memory = inv.Memory
+	}
+	if !o.query.Light {
+		h.Capacity = h.Capacity.Sub(inv.Reserve)
+		h.Capacity.CPU, h.Capacity.Memory = max(h.Capacity.CPU, 0), max(h.Capacity.Memory, 0)
+	}
+	return h
+}
+
+// addressIP is the IP address in a tcp or ssh address; "" when it is a name or a socket.
+func addressIP(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme == "unix" {
+		return ""
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	if err != nil || ip.IsLoopback() {
+		return ""
+	}
+	return ip.String()
+}
+
+// fill sorts the engine's answers into the project's and the others'.
+func (o *observation) fill(snap *Snapshot) {
+	for i := range o.containers {
+		c := listed(o.engine.host.Name, &o.containers[i])
+		project := c.Labels[labelProject]
+		if v, ok := c.Labels[labelAgent]; ok && project == "" {
+			if snap.Agent == nil || c.State == "running" {
+				snap.Agent = &AgentContainer{ID: c.ID, State: c.State, Cluster: c.Labels[labelCluster], Version: v}
+			}
+		}
+		if project != "" && (o.query.Project == "" || project == o.query.Project) {
+			c.Same = o.same[c.ID]
+			snap.Containers = append(snap.Containers, c)
+		}
+		if project == "" || project != o.query.Project {
+			o.occupy(&snap.Host, &c)
+		}
+	}
+	slices.SortFunc(snap.Containers, func(a, b placement.Container) int { return strings.Compare(a.Name, b.Name) })
+	o.fillNetworks(snap)
+	o.fillVolumes(snap)
+	if o.images != nil {
+		snap.Images = o.images
+	}
+}
+
+// occupy counts what a container of another project holds of the host.
+func (o *observation) occupy(h *placement.Host, c *placement.Container) {
+	if !c.Running() && c.State != "restarting" {
+		return
+	}
+	h.Reserved = h.Reserved.Add(c.Reservation)
+	for _, p := range c.Ports {
+		if p.Published != 0 && !slices.Contains(h.Ports, p) {
+			h.Ports = append(h.Ports, p)
+		}
+	}
+}
+
+func (o *observation) fillNetworks(snap *Snapshot) {
+	named := map[string]bool{}
+	if o.query.Compose != nil {
+		for _, n := range o.query.Compose.Networks {
+			named[n.Name] = true
+		}
+	}
+	for _, n := range o.networks {
+		info := networkInfo(n)
+		if !berthOwned(n.Labels) {
+			snap.Host.Routes = append(snap.Host.Routes, info.Subnets...)
+		}
+		project := n.Labels[labelProject]
+		if !named[n.Name] && (project == "" || o.query.Project != "" && project != o.query.Project) {
+			continue
+		}
+		snap.Networks = append(snap.Networks, placement.EngineNetwork{
+			Host: o.engine.host.Name, Name: n.Name, ID: n.ID, Driver: n.Driver, Project: project, Key: n.Labels[labelNetwork],
+			ConfigHash: n.Labels[labelConfigHash], Labels: n.Labels,
+		})
+	}
+	slices.SortFunc(snap.Networks, func(a, b placement.EngineNetwork) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// berthOwned reports whether the agents made the network: its subnet is then no obstacle that the host brought along.
+func berthOwned(labels map[string]string) bool {
+	for k := range labels {
+		if strings.HasPrefix(k, berthPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *observation) fillVolumes(snap *Snapshot) {
+	named := map[string]bool{}
+	if o.query.Compose != nil {
+		for _, v := range o.query.Compose.Volumes {
+			named[v.Name] = true
+		}
+	}
+	for _, v := range o.volumes {
+		project := v.Labels[labelProject]
+		if !named[v.Name] && (project == "" || o.query.Project != "" && project != o.query.Project) {
+			continue
+		}
+		snap.Volumes = append(snap.Volumes, placement.EngineVolume{
+			Host: o.engine.host.Name, Name: v.Name, Driver: v.Driver, Project: project, Key: v.Labels[labelVolume],
+			ConfigHash: v.Labels[labelConfigHash], Labels: v.Labels,
+		})
+	}
+	slices.SortFunc(snap.Volumes, func(a, b placement.EngineVolume) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// problem says in one sentence why an engine could not be observed.
+func problem(e *Engine, err error) string {
+	text := plain(err.Error())
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		text = "no answer from " + e.address + " in time; is the host up and its engine running?"
+	default:
+		if t, hint := explain(err, e.host.Name); t != "" {
+			text = t
+			if hint != "" {
+				text += "; " + hint
+			}
+		}
+	}
+	// ssh's own words come after its command line, which helps nobody.
+	if _, said, ok := strings.Cut(text, "stderr="); ok && strings.TrimSpace(said) != "" {
+		text = "ssh to " + e.address + " failed: " + said
+	}
+	return strings.Join(strings.Fields(text), " ")
+}

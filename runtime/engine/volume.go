@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/docker/api/types/volume"
+
+	"berth/placement"
+)
+
+// CreateVolume makes a volume of the project, with compose's labels. One that is there already stays as it is.
+func (e *Engine) CreateVolume(ctx context.Context, p *placement.Project, v *placement.VolumeSpec) error {
+	labels := map[string]string{}
+	options := volume.CreateOptions{Name: v.Name, Driver: v.Driver, Labels: labels}
+	spec := v.Spec
+	if spec == nil {
+		spec = &types.VolumeConfig{Name: v.Name, Driver: v.Driver}
+	}
+	options.DriverOpts = spec.DriverOpts
+	for k, l := range spec.Labels {
+		labels[k] = l
+	}
+	labels[labelProject], labels[labelVolume], labels[labelVersion] = p.Name, v.Key, composeVersion
+	labels[labelConfigHash] = VolumeHash(*spec)
+	_, err := e.api.VolumeCreate(ctx, options)
+	return e.fail("create volume", v.Name, err)
+}
+
+// RemoveVolume removes a volume and its data. One that is not there is success.
+func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
+	err := e.api.VolumeRemove(ctx, name, false)
+	if IsNotFound(err) {
+		return nil
+	}
+	return e.fail("remove volume", name, err)
+}
+
+// VolumeHash is the config hash that compose and berth label a volume with.
+func VolumeHash(v types.VolumeConfig) string {
+	if v.Driver == "" {
+		v.Driver = "local"
+	}
+	return jsonHash(v)
+}
+
+// NetworkHash is the config hash that compose and berth label a network with.
+func NetworkHash(n types.NetworkConfig) string { return jsonHash(n) }
+
+func jsonHash(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "" // these types always marshal; an empty hash compares as unknown
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,246 @@
+// Package execute carries out a plan. It decides nothing: which task goes where, and after what, stands in the plan.
+// A failed step never releases the steps that wait for it; independent branches go on.
+package execute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"berth/scheduler"
+)
+
+// Limits bound what is in flight at once.
+type Limits struct {
+	PerHost int // engine calls on one host; start dominates, and more than 8–16 gain nothing (COMPOSE.md)
+	Total   int // engine calls over all hosts
+}
+
+// DefaultLimits suits engines on a LAN: 8 calls in flight on each, 128 in all.
+var DefaultLimits = Limits{PerHost: 8, Total: 128}
+
+// Phase is where a step is.
+type Phase int
+
+// The phases of a step, in the order they are reported.
+const (
+	Working Phase = iota
+	Done
+	Warned  // an optional step failed; its dependents go on
+	Failed  // its dependents are skipped
+	Skipped // not started: something it waits for failed, or the command was interrupted
+)
+
+// Report tells how a step fares. Reports arrive one at a time.
+type Report struct {
+	Step  *scheduler.Step
+	Phase Phase
+	Err   error // of Warned and Failed
+
+	Current, Total int64 // bytes of a pull, on repeated Working reports
+}
+
+// Failure is one step that failed.
+type Failure struct {
+	Step *scheduler.Step
+	Err  error
+}
+
+// Error is what a plan's execution ends with when steps failed: each failure, and how many steps were skipped.
+type Error struct {
+	Failures []Failure
+	Skipped  int
+}
+
+func (e *Error) Error() string {
+	var lines []string
+	for _, f := range e.Failures {
+		lines = append(lines, f.Err.Error())
+	}
+	if e.Skipped > 0 {
+		lines = append(lines, fmt.Sprintf("%d steps that depend on this were not started; run the same command again to go on", e.Skipped))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap gives the failures' errors to errors.Is and errors.As.
+func (e *Error) Unwrap() []error {
+	var errs []error
+	for _, f := range e.Failures {
+		errs = append(errs, f.Err)
+	}
+	return errs
+}
+
+type outcome struct {
+	id  int
+	err error
+}
+
+// runGraph runs do for each step whose predecessors succeeded, bounded by limits; steps that only wait take no slot.
+// It returns when nothing is in flight any more, with *Error when a step failed and ctx's error when it was cut short.
+func runGraph(ctx context.Context, steps []scheduler.Step, limits Limits, do func(context.Context, *scheduler.Step) error, report func(Report)) error {
+	g := newGraph(steps, limits)
+	results := make(chan outcome)
+	inFlight := 0
+	result := &Error{}
+	for {
+		for ctx.Err() == nil {
+			id, ok := g.next()
+			if !ok {
+				break
+			}
+			step := &steps[id]
+			report(Report{Step: step, Phase: Working})
+			inFlight++
+			go func() { results <- outcome{step.ID, do(ctx, step)} }()
+		}
+		if inFlight == 0 {
+			break
+		}
+		r := <-results
+		inFlight--
+		step := &steps[r.id]
+		g.free(step)
+		switch {
+		case r.err == nil:
+			report(Report{Step: step, Phase: Done})
+			g.release(r.id)
+		case step.Optional && ctx.Err() == nil:
+			report(Report{Step: step, Phase: Warned, Err: r.err})
+			g.release(r.id)
+		default:
+			report(Report{Step: step, Phase: Failed, Err: r.err})
+			// Its successors' needs never reach 0: they stay waiting and are reported as skipped at the end.
+			result.Failures = append(result.Failures, Failure{step, r.err})
+		}
+	}
+	for id := range steps {
+		if g.state[id] == waiting {
+			result.Skipped++
+			report(Report{Step: &steps[id], Phase: Skipped})
+		}
+	}
+	if err := context.Cause(ctx); err != nil && (len(result.Failures) > 0 || result.Skipped > 0) {
+		return errors.Join(err, keep(result))
+	}
+	if len(result.Failures) > 0 {
+		return result
+	}
+	return nil
+}
+
+// keep drops the failures that only say that the context ended.
+func keep(e *Error) error {
+	var kept []Failure
+	for _, f := range e.Failures {
+		if !errors.Is(f.Err, context.Canceled) {
+			kept = append(kept, f)
+		}
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	return &Error{Failures: kept, Skipped: e.Skipped}
+}
+
+type stepState uint8
+
+const (
+	waiting stepState = iota
+	started
+	finished
+)
+
+// graph is the bookkeeping of runGraph: who waits for whom, and which slots are taken.
+type graph struct {
+	steps  []scheduler.Step
+	state  []stepState
+	needs  []int   // unmet predecessors
+	after  [][]int // successors
+	ready  map[string][]int
+	hosts  []string // keys of ready, in order of first appearance
+	busy   map[string]int
+	total  int
+	limits Limits
+	turn   int
+}
+
+func newGraph(steps []scheduler.Step, limits Limits) *graph {
+	g := &graph{
+		steps: steps, state: make([]stepState, len(steps)), needs: make([]int, len(steps)),
+		after: make([][]int, len(steps)), ready: map[string][]int{}, busy: map[string]int{}, limits: limits,
+	}
+	for i := range steps {
+		g.needs[i] = len(steps[i].After)
+		for _, p := range steps[i].After {
+			g.after[p] = append(g.after[p], i)
+		}
+	}
+	for i := range steps {
+		if g.needs[i] == 0 {
+			g.push(i)
+		}
+	}
+	return g
+}
+
+// lane is the queue that a step stands in: its host's, or the one of steps that occupy no engine.
+func lane(s *scheduler.Step) string {
+	switch s.Kind {
+	case scheduler.Wait, scheduler.Record, scheduler.Forget:
+		return ""
+	case scheduler.CreateNetwork, scheduler.RemoveNetwork:
+		return "" // on a cluster the agent does the work; on one host there are few of them
+	default:
+		return s.Host
+	}
+}
+
+func (g *graph) push(id int) {
+	l := lane(&g.steps[id])
+	if _, ok := g.ready[l]; !ok {
+		g.hosts = append(g.hosts, l)
+	}
+	g.ready[l] = append(g.ready[l], id)
+}
+
+// next takes a step that may start now, hosts in turn.
+func (g *graph) next() (int, bool) {
+	for range g.hosts {
+		l := g.hosts[g.turn%len(g.hosts)]
+		g.turn++
+		q := g.ready[l]
+		if len(q) == 0 {
+			continue
+		}
+		if l != "" && (g.busy[l] >= g.limits.PerHost || g.total >= g.limits.Total) {
+			continue
+		}
+		g.ready[l] = q[1:]
+		g.state[q[0]] = started
+		if l != "" {
+			g.busy[l]++
+			g.total++
+		}
+		return q[0], true
+	}
+	return 0, false
+}
+
+func (g *graph) free(s *scheduler.Step) {
+	g.state[s.ID] = finished
+	if l := lane(s); l != "" {
+		g.busy[l]--
+		g.total--
+	}
+}
+
+func (g *graph) release(id int) {
+	for _, n := range g.after[id] {
+		if g.needs[n]--; g.needs[n] == 0 && g.state[n] == waiting {
+			g.push(n)
+		}
+	}
+}

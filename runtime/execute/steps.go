@@ -1,0 +1,177 @@
+package execute
+
+import (
+	"context"
+	"fmt"
+
+	"berth/placement"
+	"berth/runtime/engine"
+	"berth/scheduler"
+)
+
+// do carries out one step. Every branch is safe to repeat: a step that an interrupted run had done already succeeds.
+func (r *runner) do(ctx context.Context, s *scheduler.Step) error {
+	switch s.Kind {
+	case scheduler.Record:
+		return r.world.Store.Commit(ctx, r.plan.Change)
+	case scheduler.Forget:
+		return r.world.Store.Commit(ctx, r.plan.Forget)
+	}
+	e, err := r.engine(s.Host)
+	if err != nil {
+		return err
+	}
+	switch s.Kind {
+	case scheduler.CreateNetwork:
+		return r.createNetwork(ctx, e, s)
+	case scheduler.RemoveNetwork:
+		return r.removeNetwork(ctx, e, s)
+	case scheduler.CreateVolume:
+		return e.CreateVolume(ctx, r.world.Project, s.Volume)
+	case scheduler.RemoveVolume:
+		return e.RemoveVolume(ctx, s.Name)
+	case scheduler.Pull:
+		platform := ""
+		if s.Service != nil {
+			platform = s.Service.Platform
+		}
+		return e.Pull(ctx, s.Name, platform, func(current, total int64) {
+			r.report(Report{Step: s, Phase: Working, Current: current, Total: total})
+		})
+	case scheduler.Create:
+		return r.create(ctx, e, s)
+	case scheduler.Start:
+		return r.start(ctx, e, s)
+	case scheduler.Stop:
+		return r.stop(ctx, e, s)
+	case scheduler.Remove:
+		return e.Remove(ctx, r.container(s), s.Anonymous)
+	case scheduler.Rename:
+		id := r.container(s)
+		if err := e.Rename(ctx, id, s.To); err != nil {
+			return err
+		}
+		r.created(s.Host, s.To, id)
+		return nil
+	case scheduler.Wait:
+		return r.wait(ctx, e, s)
+	}
+	return fmt.Errorf("step %d: unknown kind %q", s.ID, s.Kind)
+}
+
+// overlay reports whether the step's network is one that the agents make.
+func (r *runner) overlay(s *scheduler.Step) bool {
+	if !r.world.Cluster {
+		return false
+	}
+	n := s.Network
+	return n == nil || n.Driver == "" || n.Driver == "bridge" || n.Driver == "overlay"
+}
+
+func (r *runner) createNetwork(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
+	if r.overlay(s) {
+		return r.world.Store.NetworkReady(ctx, s.Name, s.Host)
+	}
+	_, err := e.CreateNetwork(ctx, r.world.Project, s.Network)
+	return err
+}
+
+func (r *runner) removeNetwork(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
+	if !r.overlay(s) {
+		return e.RemoveNetwork(ctx, s.Name)
+	}
+	if err := r.world.Store.DropNetwork(ctx, s.Name); err != nil {
+		return err
+	}
+	if err := r.world.Store.NetworkGone(ctx, s.Name, s.Host); err != nil {
+		return err
+	}
+	return e.RemoveNetwork(ctx, s.Name) // one that no agent knows, left by a lost store; usually nothing is there
+}
+
+func (r *runner) create(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
+	id, _, err := e.Create(ctx, engine.CreateSpec{
+		Project: r.world.Project, Service: s.Service, Task: s.Task, Name: s.Name, Replaces: s.Replaces,
+		Cluster: r.world.Cluster, Endpoints: s.Endpoints, Resolvers: s.Resolvers, Inherit: s.Inherit,
+		ShareWith: s.ShareWith,
+	})
+	if err != nil {
+		return err
+	}
+	r.created(s.Host, s.Name, id)
+	return nil
+}
+
+func (r *runner) start(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
+	id := r.container(s)
+	if err := e.Start(ctx, id); err != nil {
+		return err
+	}
+	if s.Service != nil && len(s.Service.Spec.PostStart) > 0 {
+		return e.PostStart(ctx, id, s.Service)
+	}
+	return nil
+}
+
+func (r *runner) stop(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
+	id := r.container(s)
+	if s.Service != nil && len(s.Service.Spec.PreStop) > 0 {
+		if err := e.PreStop(ctx, id, s.Service); err != nil {
+			return err
+		}
+	}
+	return e.Stop(ctx, id, s.Timeout)
+}
+
+// wait follows the container's events until the condition holds or cannot hold any more. The sentences are the ones
+// that docker compose users know.
+func (r *runner) wait(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
+	_, err := e.Await(ctx, r.events(e), r.container(s), func(st engine.State) (bool, error) {
+		return Holds(s.Name, s.Condition, s.Running, st)
+	})
+	return err
+}
+
+// Holds judges a container's state against a condition: done, still to wait for, or an error that names the
+// container. With running set (up --wait) the condition is "healthy if it has a check, else running".
+func Holds(name string, condition placement.Condition, running bool, st engine.State) (bool, error) {
+	exited := st.Status == "exited" || st.Status == "dead"
+	if running {
+		condition = placement.Started
+		if st.HasHealthcheck {
+			condition = placement.Healthy
+		}
+	}
+	switch condition {
+	case placement.Completed:
+		if !exited {
+			return false, nil
+		}
+		if st.ExitCode != 0 {
+			return false, fmt.Errorf("dependency failed to start: container %s exited (%d); see its logs", name, st.ExitCode)
+		}
+		return true, nil
+	case placement.Healthy:
+		switch {
+		case exited && running && st.ExitCode == 0:
+			return true, nil
+		case exited:
+			return false, fmt.Errorf("dependency failed to start: container %s exited (%d); see its logs", name, st.ExitCode)
+		case !st.Running:
+			return false, nil
+		case !st.HasHealthcheck:
+			return false, fmt.Errorf("dependency failed to start: container %s has no healthcheck configured; give its service one or use condition: service_started", name)
+		case st.Health == "unhealthy":
+			return false, fmt.Errorf("dependency failed to start: container %s is unhealthy; see its logs", name)
+		}
+		return st.Health == "healthy", nil
+	default:
+		if exited {
+			if running && st.ExitCode == 0 {
+				return true, nil
+			}
+			return false, fmt.Errorf("container %s exited (%d); see its logs", name, st.ExitCode)
+		}
+		return st.Running, nil
+	}
+}

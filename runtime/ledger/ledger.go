@@ -1,0 +1,110 @@
+// Package ledger is what berth keeps in the store: the keys, and the records under them as JSON. The command line
+// and the agents both read and write it, so a change here is a change of protocol.
+//
+//	berth/hosts/<host>                      Host, put by the host's agent
+//	berth/alive/<host>                      "", under the agent's lease: absent means the host is lost
+//	berth/networks/<network>                placement.Network, put by the command line
+//	berth/ready/<network>/<host>            Ready, put by the agent while bridge, tunnel and engine network stand
+//	berth/endpoints/<network>/<container>   placement.Endpoint, put by the command line
+//	berth/state/<host>/<container>          State, put by the agent under its lease
+//	berth/projects/<project>/lock           Lock, under the command's lease
+//	berth/projects/<project>/tasks/<task>   placement.TaskRecord
+//	berth/projects/<project>/pins/<volume>  host name
+package ledger
+
+import (
+	"net/netip"
+	"strings"
+
+	"berth/placement"
+)
+
+// Key prefixes, each with its trailing slash.
+const (
+	Root      = "berth/"
+	Hosts     = Root + "hosts/"
+	Alive     = Root + "alive/"
+	Networks  = Root + "networks/"
+	Readies   = Root + "ready/"
+	Endpoints = Root + "endpoints/"
+	States    = Root + "state/"
+	Projects  = Root + "projects/"
+)
+
+// Host is what an agent says of its host.
+type Host struct {
+	Name     string         `json:"name"`
+	EngineID string         `json:"engine"`
+	VTEP     netip.Addr     `json:"vtep"`   // underlay address of the tunnels
+	Device   string         `json:"device"` // underlay interface
+	MTU      int            `json:"mtu"`    // of the underlay interface, bytes
+	Routes   []netip.Prefix `json:"routes"` // what the host routes, without berth's own bridges
+	Agent    string         `json:"agent"`  // the agent's version
+}
+
+// Ready says that a network stands on a host.
+type Ready struct {
+	// Revision is the store revision of the placement.Network record that stands there: who has changed the record
+	// waits for this to reach the revision of the change.
+	Revision      int64  `json:"revision"`
+	EngineNetwork string `json:"engine_network"` // network ID in that engine
+	Problem       string `json:"problem,omitempty"`
+}
+
+// State is a container's state as its agent sees it.
+type State struct {
+	Running bool   `json:"running"`
+	Health  string `json:"health,omitempty"` // "", starting, healthy, unhealthy
+}
+
+// Serving reports whether names should answer with the container: running, and healthy if it has a check.
+func (s State) Serving() bool { return s.Running && (s.Health == "" || s.Health == "healthy") }
+
+// Lock names the command that works on a project, so that one on the same machine can tell whether it still lives.
+type Lock struct {
+	Machine string `json:"machine"`
+	PID     int    `json:"pid"`
+	Started int64  `json:"started"` // process start time, clock ticks since boot (/proc/<pid>/stat field 22)
+	Command string `json:"command"`
+}
+
+// HostKey is the key of a host's record.
+func HostKey(host string) string { return Hosts + host }
+
+// AliveKey is the key that a host's lease holds.
+func AliveKey(host string) string { return Alive + host }
+
+// NetworkKey is the key of an overlay network.
+func NetworkKey(network string) string { return Networks + network }
+
+// ReadyKey is where a host's agent reports a network.
+func ReadyKey(network, host string) string { return Readies + network + "/" + host }
+
+// EndpointKey is the key of an endpoint.
+func EndpointKey(e placement.Endpoint) string { return Endpoints + e.Network + "/" + e.Container }
+
+// StateKey is where a host's agent reports a container.
+func StateKey(host, container string) string { return States + host + "/" + container }
+
+// ProjectPrefix holds what the store knows of one project beside its networks.
+func ProjectPrefix(project string) string { return Projects + project + "/" }
+
+// LockKey is held by the command that works on the project.
+func LockKey(project string) string { return ProjectPrefix(project) + "lock" }
+
+// TaskKey is the key of a task's record.
+func TaskKey(project string, t placement.Task) string {
+	return ProjectPrefix(project) + "tasks/" + t.String()
+}
+
+// PinKey is the key of a volume's pin.
+func PinKey(project, volume string) string { return ProjectPrefix(project) + "pins/" + volume }
+
+// Split returns the part of a key after prefix, cut at slashes; nil when the key is not under prefix.
+func Split(key, prefix string) []string {
+	rest, ok := strings.CutPrefix(key, prefix)
+	if !ok || rest == "" {
+		return nil
+	}
+	return strings.Split(rest, "/")
+}

@@ -1,0 +1,172 @@
+// Package names is the name server that a host's containers ask: on the gateway address of each overlay network it
+// answers the names of services and containers, and forwards everything else to the host's own resolvers.
+//
+// Who asks is known from the network of the listener and the source address. A container sees the names of all
+// networks that it is on, and no others; an address that no endpoint has (a container started by hand) sees those of
+// the network it asks on. Names of an endpoint: <service>, <service>.<project>, tasks.<service>, <container> and its
+// aliases. Answers are the addresses of tasks that serve (running, and healthy if they have a check), one per
+// container, those on this host first, in random order among themselves, with a TTL of 0.
+//
+// A known name of which no task serves is answered with no addresses (NOERROR), not with NXDOMAIN and not by asking
+// elsewhere: the name exists, so a search domain or a resolver outside must not answer in its place, and nothing may
+// remember that it does not exist. AAAA and other types of a known name are answered likewise.
+//
+// Readers take no locks: a query works on an immutable [snapshot] behind an atomic pointer, and on one atomic flag per
+// container for whether it serves.
+package names
+
+import (
+	"cmp"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"berth/placement"
+)
+
+// Zone is one overlay network as the name server needs it.
+type Zone struct {
+	Network   string
+	Subnet    netip.Prefix
+	Endpoints []placement.Endpoint
+}
+
+// snapshot is all zones at one moment; never changed once published.
+type snapshot struct {
+	zones  []*zone // sorted by network
+	byName map[string]*zone
+}
+
+type zone struct {
+	network    string
+	subnet     netip.Prefix
+	names      map[string][]*record // lower case, without a final dot
+	addresses  map[netip.Addr]*record
+	containers map[string]*record
+}
+
+// record is one endpoint.
+type record struct {
+	container string
+	host      string
+	ip        netip.Addr
+	serving   *atomic.Bool // shared by all records of the container
+}
+
+// task names a container on a host; its state is reported under this key.
+type task struct{ host, container string }
+
+// compile indexes a zone. serving returns the shared flag of a container.
+func compile(z Zone, serving func(task) *atomic.Bool) *zone {
+	out := &zone{network: z.Network, subnet: z.Subnet, names: map[string][]*record{},
+		addresses:  make(map[netip.Addr]*record, len(z.Endpoints)),
+		containers: make(map[string]*record, len(z.Endpoints))}
+	for _, e := range z.Endpoints {
+		r := &record{container: e.Container, host: e.Host, ip: e.IP.Unmap(), serving: serving(task{e.Host, e.Container})}
+		out.addresses[r.ip] = r
+		out.containers[e.Container] = r
+		for _, name := range endpointNames(e) {
+			out.names[name] = append(out.names[name], r)
+		}
+	}
+	return out
+}
+
+// endpointNames lists what an endpoint answers to, in lower case, each once. A one-off (number 0) is not a task of its
+// service, so that a "run" beside a service gets none of its traffic; it has its own name and aliases only.
+func endpointNames(e placement.Endpoint) []string {
+	out := []string{e.Container}
+	if e.Service != "" && e.Number > 0 {
+		out = append(out, e.Service, "tasks."+e.Service)
+		if e.Project != "" {
+			out = append(out, e.Service+"."+e.Project)
+		}
+	}
+	out = append(out, e.Aliases...)
+	for i := range out {
+		out[i] = strings.ToLower(out[i])
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// with returns a snapshot in which the zone stands in place of the one of its network.
+func (s *snapshot) with(z *zone) *snapshot {
+	byName := maps.Clone(s.byName)
+	byName[z.network] = z
+	return newSnapshot(byName)
+}
+
+// without returns a snapshot without the network.
+func (s *snapshot) without(network string) *snapshot {
+	byName := maps.Clone(s.byName)
+	delete(byName, network)
+	return newSnapshot(byName)
+}
+
+func newSnapshot(byName map[string]*zone) *snapshot {
+	if byName == nil {
+		byName = map[string]*zone{}
+	}
+	zones := slices.SortedFunc(maps.Values(byName), func(a, b *zone) int { return cmp.Compare(a.network, b.network) })
+	return &snapshot{zones: zones, byName: byName}
+}
+
+// seenBy returns the zones of the one who asks from an address on a network.
+func (s *snapshot) seenBy(network string, from netip.Addr) []*zone {
+	here := s.byName[network]
+	if here == nil {
+		return nil
+	}
+	asker := here.addresses[from.Unmap()]
+	if asker == nil {
+		return []*zone{here}
+	}
+	var out []*zone
+	for _, z := range s.zones {
+		if _, ok := z.containers[asker.container]; ok {
+			out = append(out, z)
+		}
+	}
+	return out
+}
+
+// lookup returns the addresses of a name, one per container that serves, those on the host first; known is whether
+// any of the zones has the name at all.
+func lookup(zones []*zone, name, host string) (addrs []netip.Addr, known bool) {
+	var near, far []netip.Addr
+	seen := map[string]bool{}
+	for _, z := range zones {
+		for _, r := range z.names[name] {
+			known = true
+			if seen[r.container] || !r.serving.Load() {
+				continue
+			}
+			seen[r.container] = true
+			if r.host == host {
+				near = append(near, r.ip)
+			} else {
+				far = append(far, r.ip)
+			}
+		}
+	}
+	for _, s := range [][]netip.Addr{near, far} {
+		rand.Shuffle(len(s), func(i, j int) { s[i], s[j] = s[j], s[i] })
+	}
+	return append(near, far...), known
+}
+
+// reverse returns the name of the container with the address; inside is whether the address belongs to one of the
+// networks at all, so that nobody else knows better.
+func reverse(zones []*zone, addr netip.Addr) (container string, inside bool) {
+	for _, z := range zones {
+		if r := z.addresses[addr]; r != nil {
+			return r.container, true
+		}
+		inside = inside || z.subnet.Contains(addr)
+	}
+	return "", inside
+}

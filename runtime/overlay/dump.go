@@ -1,0 +1,338 @@
+package overlay
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Link is a network interface as the kernel has it. Which fields are filled depends on Kind.
+type Link struct {
+	Index  int
+	Name   string
+	Kind   string // bridge, vxlan, veth …
+	Group  uint32
+	MAC    MAC
+	MTU    int
+	Up     bool
+	Master int // index of the bridge it is a port of; 0: none
+
+	HasFilter bool // bridge: the kernel has bridge netfilter at all
+	Filter    bool // bridge: nf_call_iptables
+	Snooping  bool // bridge: mcast_snooping
+
+	VNI      uint32 // vxlan
+	Local    netip.Addr
+	Lower    int // vxlan: index of the underlay device
+	Port     uint16
+	Learning bool
+
+	PortLearning bool // port of a bridge: learning
+	Suppress     bool // port of a bridge: neigh_suppress
+}
+
+// ours reports whether the link carries all marks of berth, and its VNI.
+func (l Link) ours() (vni uint32, ok bool) {
+	if l.Group != Group {
+		return 0, false
+	}
+	switch l.Kind {
+	case "bridge":
+		return vniOf(l.Name, "bt")
+	case "vxlan":
+		return vniOf(l.Name, "vx")
+	}
+	return 0, false
+}
+
+// Route is what the tunnel knows of one MAC.
+type Route struct {
+	VTEPs     []netip.Addr // sorted; several only for broadcast
+	Permanent bool         // false: learned or aging, so not written by berth
+}
+
+// Dump is one network as the kernel has it.
+type Dump struct {
+	VNI            uint32
+	Bridge, Tunnel Link                // Index 0: not there
+	Routes         map[MAC]Route       // the tunnel's entries; the zero MAC is broadcast
+	Behind         map[MAC]uint16      // the bridge's entries for the tunnel's port: MAC → NUD_… state, the port's own MAC left out
+	Neighbours     map[netip.Addr]MAC  // permanent ones of the bridge device
+	Addresses      map[netip.Addr]bool // of the bridge device, IPv4 and IPv6
+}
+
+// Dump returns what is in the kernel of networks made by berth, sorted by VNI.
+func (o *Overlay) Dump(ctx context.Context) ([]Dump, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	links, err := o.dumpLinks()
+	if err != nil {
+		return nil, err
+	}
+	nets := map[uint32]*Dump{}
+	for _, l := range links {
+		if vni, ok := l.ours(); ok {
+			d := nets[vni]
+			if d == nil {
+				d = newDump(vni)
+				nets[vni] = d
+			}
+			d.take(l)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := o.fill(nets); err != nil {
+		return nil, err
+	}
+	out := make([]Dump, 0, len(nets))
+	for _, d := range nets {
+		out = append(out, *d)
+	}
+	slices.SortFunc(out, func(a, b Dump) int { return cmp.Compare(a.VNI, b.VNI) })
+	return out, nil
+}
+
+func newDump(vni uint32) *Dump {
+	d := &Dump{VNI: vni}
+	d.clearEntries()
+	d.clearNeighbours()
+	d.Addresses = map[netip.Addr]bool{}
+	return d
+}
+
+func (d *Dump) take(l Link) {
+	if l.Kind == "bridge" {
+		d.Bridge = l
+	} else {
+		d.Tunnel = l
+	}
+}
+
+func (d *Dump) clearEntries() { d.Routes, d.Behind = map[MAC]Route{}, map[MAC]uint16{} }
+
+func (d *Dump) clearNeighbours() { d.Neighbours = map[netip.Addr]MAC{} }
+
+// dumpLinks reads all links of the namespace.
+func (o *Overlay) dumpLinks() ([]Link, error) {
+	var links []Link
+	err := o.conn.dump(unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg),
+		func() { links = nil },
+		func(b []byte) {
+			if l, ok := parseLink(b); ok {
+				links = append(links, l)
+			}
+		})
+	return links, err
+}
+
+// fill reads entries, neighbours and addresses into the networks.
+func (o *Overlay) fill(nets map[uint32]*Dump) error {
+	bridges, tunnels := map[int]*Dump{}, map[int]*Dump{}
+	for _, d := range nets {
+		if d.Bridge.Index != 0 {
+			bridges[d.Bridge.Index] = d
+		}
+		if d.Tunnel.Index != 0 {
+			tunnels[d.Tunnel.Index] = d
+		}
+	}
+	if len(bridges)+len(tunnels) == 0 {
+		return nil
+	}
+	each := func(f func(*Dump)) func() {
+		return func() {
+			for _, d := range nets {
+				f(d)
+			}
+		}
+	}
+	err := o.conn.dump(unix.RTM_GETNEIGH, ndmsg(unix.AF_BRIDGE, 0, 0, 0), each((*Dump).clearEntries), func(b []byte) {
+		if e, ok := parseEntry(b); ok && tunnels[e.index] != nil {
+			tunnels[e.index].entry(e)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	err = o.conn.dump(unix.RTM_GETNEIGH, ndmsg(unix.AF_INET, 0, 0, 0), each((*Dump).clearNeighbours), func(b []byte) {
+		if e, ok := parseEntry(b); ok && e.state&unix.NUD_PERMANENT != 0 && bridges[e.index] != nil {
+			bridges[e.index].Neighbours[e.dst] = e.mac
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		body := make([]byte, unix.SizeofIfAddrmsg)
+		body[0] = family
+		err = o.conn.dump(unix.RTM_GETADDR, body, func() {}, func(b []byte) {
+			if index, addr, ok := parseAddr(b); ok && bridges[index] != nil {
+				bridges[index].Addresses[addr] = true
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entry adds one forwarding entry of the tunnel's device.
+func (d *Dump) entry(e entry) {
+	if e.flags&unix.NTF_SELF != 0 {
+		r := d.Routes[e.mac]
+		at, found := slices.BinarySearchFunc(r.VTEPs, e.dst, netip.Addr.Compare)
+		if !found {
+			r.VTEPs = slices.Insert(r.VTEPs, at, e.dst)
+		}
+		r.Permanent = e.state&unix.NUD_PERMANENT != 0
+		d.Routes[e.mac] = r
+	} else if e.mac != d.Tunnel.MAC {
+		d.Behind[e.mac] = e.state
+	}
+}
+
+// entry is a forwarding or neighbour entry.
+type entry struct {
+	index int
+	state uint16
+	flags uint8
+	mac   MAC
+	dst   netip.Addr
+}
+
+func parseEntry(b []byte) (e entry, ok bool) {
+	if len(b) < unix.SizeofNdMsg {
+		return e, false
+	}
+	e.index, e.state, e.flags = int(int32(order.Uint32(b[4:]))), order.Uint16(b[8:]), b[10]
+	eachAttr(b[unix.SizeofNdMsg:], func(kind uint16, v []byte) {
+		switch {
+		case kind == unix.NDA_LLADDR && len(v) == 6:
+			e.mac = MAC(v)
+		case kind == unix.NDA_DST:
+			e.dst, _ = netip.AddrFromSlice(v)
+		}
+	})
+	return e, true
+}
+
+func parseAddr(b []byte) (index int, addr netip.Addr, ok bool) {
+	if len(b) < unix.SizeofIfAddrmsg {
+		return 0, addr, false
+	}
+	index = int(order.Uint32(b[4:]))
+	var local netip.Addr
+	eachAttr(b[unix.SizeofIfAddrmsg:], func(kind uint16, v []byte) {
+		switch kind {
+		case unix.IFA_ADDRESS:
+			addr, _ = netip.AddrFromSlice(v)
+		case unix.IFA_LOCAL: // on IPv4 the address itself; the other one is the peer's on point-to-point links
+			local, _ = netip.AddrFromSlice(v)
+		}
+	})
+	if local.IsValid() {
+		addr = local
+	}
+	return index, addr, addr.IsValid()
+}
+
+func parseLink(b []byte) (l Link, ok bool) {
+	if len(b) < unix.SizeofIfInfomsg {
+		return l, false
+	}
+	l.Index = int(int32(order.Uint32(b[4:])))
+	l.Up = order.Uint32(b[8:])&unix.IFF_UP != 0
+	eachAttr(b[unix.SizeofIfInfomsg:], func(kind uint16, v []byte) {
+		switch kind {
+		case unix.IFLA_IFNAME:
+			l.Name = text(v)
+		case unix.IFLA_ADDRESS:
+			if len(v) == 6 {
+				l.MAC = MAC(v)
+			}
+		case unix.IFLA_MTU:
+			l.MTU = int(number(v))
+		case unix.IFLA_GROUP:
+			l.Group = number(v)
+		case unix.IFLA_MASTER:
+			l.Master = int(number(v))
+		case unix.IFLA_LINKINFO:
+			l.info(v)
+		}
+	})
+	return l, true
+}
+
+// info reads what is particular to a kind of link. The kind comes before its data in the message.
+func (l *Link) info(b []byte) {
+	eachAttr(b, func(kind uint16, v []byte) {
+		switch kind {
+		case nl.IFLA_INFO_KIND:
+			l.Kind = text(v)
+		case nl.IFLA_INFO_DATA:
+			switch l.Kind {
+			case "bridge":
+				eachAttr(v, l.bridge)
+			case "vxlan":
+				eachAttr(v, l.vxlan)
+			}
+		case nl.IFLA_INFO_SLAVE_DATA:
+			eachAttr(v, func(kind uint16, v []byte) {
+				switch kind {
+				case nl.IFLA_BRPORT_LEARNING:
+					l.PortLearning = number(v) != 0
+				case nl.IFLA_BRPORT_NEIGH_SUPPRESS:
+					l.Suppress = number(v) != 0
+				}
+			})
+		}
+	})
+}
+
+func (l *Link) bridge(kind uint16, v []byte) {
+	switch kind {
+	case nl.IFLA_BR_NF_CALL_IPTABLES:
+		l.HasFilter, l.Filter = true, number(v) != 0
+	case nl.IFLA_BR_MCAST_SNOOPING:
+		l.Snooping = number(v) != 0
+	}
+}
+
+func (l *Link) vxlan(kind uint16, v []byte) {
+	switch kind {
+	case nl.IFLA_VXLAN_ID:
+		l.VNI = number(v)
+	case nl.IFLA_VXLAN_LOCAL:
+		l.Local, _ = netip.AddrFromSlice(v)
+	case nl.IFLA_VXLAN_LINK:
+		l.Lower = int(number(v))
+	case nl.IFLA_VXLAN_PORT:
+		if len(v) == 2 {
+			l.Port = binary.BigEndian.Uint16(v)
+		}
+	case nl.IFLA_VXLAN_LEARNING:
+		l.Learning = number(v) != 0
+	}
+}
+
+// number reads an attribute of one or four bytes.
+func number(v []byte) uint32 {
+	switch len(v) {
+	case 1:
+		return uint32(v[0])
+	case 4:
+		return order.Uint32(v)
+	}
+	return 0
+}
+
+func text(v []byte) string { return string(bytes.TrimRight(v, "\x00")) }

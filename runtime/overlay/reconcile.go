@@ -1,0 +1,208 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Report is what a reconciliation found and did.
+type Report struct {
+	Links   int              // links deleted because no network wants them
+	Written int              // entries added or corrected
+	Deleted int              // entries that nobody wanted
+	Failed  map[uint32]error // networks that do not stand as wanted; the others do
+}
+
+// Changed reports whether anything was not as it should be.
+func (r Report) Changed() bool { return r.Links+r.Written+r.Deleted > 0 }
+
+// Reconcile makes the kernel as the state wants it: it deletes links and entries of networks that are not in the
+// state, makes or corrects links, and brings the entries in line with a dump of the kernel. Trouble with one network
+// is in the report and does not stop the others; the error is for what concerns all.
+func (o *Overlay) Reconcile(ctx context.Context, s State) (Report, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r := Report{Failed: map[uint32]error{}}
+	links, err := o.dumpLinks()
+	if err != nil {
+		return r, err
+	}
+	want := make(map[uint32]*Network, len(s.Networks))
+	for i := range s.Networks {
+		want[s.Networks[i].VNI] = &s.Networks[i]
+	}
+	nets, lower, err := o.sort(links, &s, want, &r)
+	if err != nil {
+		return r, err
+	}
+	for vni, n := range want {
+		if n.Leaving {
+			delete(nets, vni)
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		if nets[vni] == nil {
+			nets[vni] = newDump(vni)
+		}
+		i, err := o.ensure(&s, n, lower, nets[vni])
+		if err != nil {
+			r.Failed[vni] = err
+			delete(o.links, vni)
+			delete(nets, vni)
+			continue
+		}
+		o.links[vni] = i
+	}
+	if err := o.fill(nets); err != nil {
+		return r, err
+	}
+	o.mend(nets, want, &r)
+	o.filter(links, len(nets) > 0)
+	return r, nil
+}
+
+// sort finds the links of wanted networks and the underlay device, and deletes the links that nobody wants.
+func (o *Overlay) sort(links []Link, s *State, want map[uint32]*Network, r *Report) (nets map[uint32]*Dump, lower int, err error) {
+	nets = map[uint32]*Dump{}
+	names := map[string]uint32{}
+	for vni := range want {
+		names[BridgeName(vni)], names[TunnelName(vni)] = vni, vni
+	}
+	var failed []error
+	for _, l := range links {
+		if l.Name == s.Underlay.Device {
+			lower = l.Index
+		}
+		// A link with a wanted network's name is taken over even without our group: the engine makes the bridge
+		// itself when it comes up first after a reboot.
+		if vni, ok := names[l.Name]; ok {
+			if nets[vni] == nil {
+				nets[vni] = newDump(vni)
+			}
+			if l.Name == BridgeName(vni) {
+				nets[vni].Bridge = l
+			} else {
+				nets[vni].Tunnel = l
+			}
+		} else if vni, ok := l.ours(); ok {
+			delete(o.links, vni)
+			if err := o.deleteLink(l.Index); err != nil {
+				failed = append(failed, fmt.Errorf("overlay: delete %s: %w", l.Name, err))
+			}
+			r.Links++
+		}
+	}
+	for vni := range o.links {
+		if want[vni] == nil {
+			delete(o.links, vni)
+		}
+	}
+	if lower == 0 && len(want) > 0 {
+		failed = append(failed, fmt.Errorf("overlay: the underlay device %q is not there", s.Underlay.Device))
+	}
+	return nets, lower, errors.Join(failed...)
+}
+
+// mend writes the difference between what is and what shall be. All deletions go before all additions: an entry may
+// stand in the way of the one that replaces it.
+func (o *Overlay) mend(nets map[uint32]*Dump, want map[uint32]*Network, r *Report) {
+	var msgs []message
+	var whose []uint32
+	for _, deletions := range []bool{true, false} {
+		for vni, have := range nets {
+			var add []message
+			if deletions {
+				add = deletionsOf(o.links[vni], want[vni], have)
+			} else {
+				add = additionsOf(o.links[vni], want[vni], have)
+			}
+			msgs = append(msgs, add...)
+			for range add {
+				whose = append(whose, vni)
+			}
+		}
+	}
+	for i, err := range o.conn.batch(msgs) {
+		switch deletion := msgs[i].kind == unix.RTM_DELNEIGH; {
+		case deletion && (err == nil || gone(err)):
+			r.Deleted++
+		case err == nil:
+			r.Written++
+		case r.Failed[whose[i]] == nil:
+			r.Failed[whose[i]] = fmt.Errorf("overlay: write forwarding entries of network %d: %w", whose[i], err)
+		}
+	}
+	for vni, have := range nets {
+		o.dropLinkLocal(have)
+		if err := o.ensureGateway(want[vni], have); err != nil && r.Failed[vni] == nil {
+			r.Failed[vni] = err
+		}
+	}
+}
+
+func deletionsOf(i ifaces, n *Network, have *Dump) []message {
+	macs := make(map[MAC]bool, len(n.Remote))
+	ips := make(map[netip.Addr]bool, len(n.Remote))
+	for _, e := range n.Remote {
+		macs[e.MAC], ips[e.IP] = true, true
+	}
+	var out []message
+	for mac, route := range have.Routes {
+		if mac == (MAC{}) {
+			for _, vtep := range route.VTEPs {
+				if !slices.Contains(n.Peers, vtep) {
+					out = append(out, dropTunnelEntry(i.tunnel, mac, vtep))
+				}
+			}
+		} else if !macs[mac] {
+			out = append(out, dropTunnelEntry(i.tunnel, mac, netip.Addr{}))
+		}
+	}
+	for mac := range have.Behind {
+		if !macs[mac] {
+			out = append(out, dropBridgeEntry(i.tunnel, mac))
+		}
+	}
+	for ip := range have.Neighbours {
+		if !ips[ip] {
+			out = append(out, dropNeighEntry(i.bridge, ip))
+		}
+	}
+	return out
+}
+
+func additionsOf(i ifaces, n *Network, have *Dump) []message {
+	var out []message
+	for _, p := range n.Peers {
+		if !slices.Contains(have.Routes[MAC{}].VTEPs, p) {
+			out = append(out, tunnelEntry(i.tunnel, MAC{}, p))
+		}
+	}
+	for _, e := range n.Remote {
+		if r := have.Routes[e.MAC]; !r.Permanent || len(r.VTEPs) != 1 || r.VTEPs[0] != e.VTEP {
+			out = append(out, tunnelEntry(i.tunnel, e.MAC, e.VTEP))
+		}
+		if have.Behind[e.MAC] != unix.NUD_NOARP {
+			out = append(out, bridgeEntry(i.tunnel, e.MAC))
+		}
+		if mac, ok := have.Neighbours[e.IP]; !ok || mac != e.MAC {
+			out = append(out, neighEntry(i.bridge, e.IP, e.MAC))
+		}
+	}
+	return out
+}
+
+// Stands reports whether the links of a network are there, as far as this Overlay knows without asking the kernel.
+func (o *Overlay) Stands(vni uint32) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.links[vni]
+	return ok
+}

@@ -1,0 +1,66 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Watch tells when a bridge or a tunnel of the namespace was made, changed or removed, or an IPv6 address came: the
+// times when Reconcile may find work before its period is over. Signals that nobody has taken are merged. The channel
+// closes when ctx ends.
+func (o *Overlay) Watch(ctx context.Context) (<-chan struct{}, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("overlay: watch links: %w", err)
+	}
+	groups := uint32(1<<(unix.RTNLGRP_LINK-1) | 1<<(unix.RTNLGRP_IPV6_IFADDR-1))
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("overlay: watch links: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "netlink") // non-blocking, so Close ends a waiting Read
+	signals := make(chan struct{}, 1)
+	stop := context.AfterFunc(ctx, func() { f.Close() })
+	go func() {
+		defer close(signals)
+		defer f.Close()
+		defer stop()
+		buf := make([]byte, 1<<16)
+		for {
+			n, err := f.Read(buf)
+			if err != nil && !errors.Is(err, unix.ENOBUFS) {
+				return
+			}
+			// After an overrun (ENOBUFS) something was missed: say so.
+			if err != nil || matters(buf[:n]) {
+				select {
+				case signals <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}()
+	return signals, nil
+}
+
+// matters leaves out what happens at every start of a container: its veth.
+func matters(b []byte) bool {
+	found := false
+	_ = eachMessage(b, func(kind, _ uint16, _ uint32, body []byte) error {
+		switch kind {
+		case unix.RTM_NEWADDR:
+			_, addr, ok := parseAddr(body)
+			found = found || ok && addr == engineLinkLocal
+		case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+			// A port's own messages have the bridge family and no kind.
+			l, ok := parseLink(body)
+			found = found || ok && (l.Kind == "bridge" || l.Kind == "vxlan")
+		}
+		return nil
+	})
+	return found
+}

@@ -1,0 +1,192 @@
+// Package embedded runs an etcd member inside the agent. Clients reach it with the driver in runtime/store/etcd; only
+// the agent links this package, because it is large.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"google.golang.org/grpc"
+
+	"berth/runtime/store"
+)
+
+// What a member is set to, where etcd's own defaults do not fit one transaction per `up`.
+const (
+	maxTxnOps       = 4096
+	maxRequestBytes = 10 << 20 // etcd warns above this; the driver in runtime/store/etcd sends no more
+	quotaBytes      = 1 << 30  // of the database on disk; berth keeps some KB per container
+	// Members of a cluster are on one LAN. A shorter election would move the leader whenever a busy host stalls for a
+	// moment; this finds a new one in 1–2 s. Leases cannot be shorter than one and a half election times.
+	heartbeat = 100 * time.Millisecond
+	election  = 1000 * time.Millisecond
+	// history is how far back a watch can take up again.
+	history = "1h"
+)
+
+// Config is one member's part in an embedded store.
+type Config struct {
+	Name    string // of this member, a key of Initial
+	DataDir string // made if it is not there; must outlive restarts
+	// ClientURL and PeerURL are https://address:port to listen on and to tell others.
+	ClientURL string
+	PeerURL   string
+	// Initial is member name → peer URL of the members the cluster starts with. Without effect once DataDir holds a
+	// member.
+	Initial map[string]string
+	Token   string // cluster ID: members of another cluster are refused
+	// CAFile, CertFile and KeyFile are PEM files: the cluster's authority and this host's certificate, which must hold
+	// store.ServerName. Both listeners take only clients with a certificate of the same authority.
+	CAFile, CertFile, KeyFile string
+	Log                       io.Writer // warnings and errors, one line each; nil drops them
+}
+
+// Server is a running member.
+type Server struct {
+	etcd    *embed.Etcd
+	streams *streams
+	stop    sync.Once
+}
+
+// Start starts the member, new or from what DataDir holds, and returns when it serves: for the first start that is
+// when most members of Initial are up. When ctx ends before, the member is stopped again.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	s := &Server{streams: newStreams()}
+	ec, err := cfg.etcd(s.streams)
+	if err != nil {
+		return nil, fmt.Errorf("embedded store: member %s: %w", cfg.Name, err)
+	}
+	if s.etcd, err = embed.StartEtcd(ec); err != nil {
+		return nil, cfg.startError(err)
+	}
+	select {
+	case <-s.etcd.Server.ReadyNotify():
+		return s, nil
+	case err = <-s.etcd.Err():
+	case <-s.etcd.Server.StopNotify():
+		err = errors.New("it stopped by itself")
+	case <-ctx.Done():
+		err = fmt.Errorf("it waits for the other members (%s): %w", cfg.others(), ctx.Err())
+	}
+	s.Stop()
+	return nil, cfg.startError(err)
+}
+
+// Err delivers what ends a member that Stop did not end, and is closed when it has stopped.
+func (s *Server) Err() <-chan error { return s.etcd.Err() }
+
+// Stop hands leadership on, ends all requests, closes the listeners and the database, and waits until that is done.
+func (s *Server) Stop() {
+	s.stop.Do(func() {
+		s.streams.end()
+		s.etcd.Close()
+	})
+}
+
+func (cfg Config) etcd(streams *streams) (*embed.Config, error) {
+	client, err := listenURL("client", cfg.ClientURL)
+	if err != nil {
+		return nil, err
+	}
+	peer, err := listenURL("peer", cfg.PeerURL)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := cfg.Initial[cfg.Name]; !ok {
+		return nil, fmt.Errorf("it is not among the first members (%s)", strings.Join(slices.Sorted(maps.Keys(cfg.Initial)), ", "))
+	}
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make its folder: %w", err)
+	}
+	ec := embed.NewConfig()
+	ec.Name, ec.Dir = cfg.Name, cfg.DataDir
+	ec.ListenClientUrls, ec.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
+	ec.ListenPeerUrls, ec.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	// With its HTTP pages on another listener etcd serves gRPC with gRPC's own server, else through net/http, which
+	// is slower and lets a busy stream starve watches (etcd issue 15402). Nobody needs the pages: they get a socket
+	// without a port or a file, and the same certificates.
+	ec.ListenClientHttpUrls = []url.URL{{Scheme: "unixs", Host: fmt.Sprintf("@berth-store-%s-%d-%s", cfg.Name, os.Getpid(), client.Port())}}
+	ec.EnableGRPCGateway = false
+
+	members := make([]string, 0, len(cfg.Initial))
+	for _, name := range slices.Sorted(maps.Keys(cfg.Initial)) {
+		members = append(members, name+"="+cfg.Initial[name])
+	}
+	ec.InitialCluster, ec.InitialClusterToken = strings.Join(members, ","), cfg.Token
+
+	ec.ClientTLSInfo, ec.PeerTLSInfo = cfg.tls(), cfg.tls()
+	ec.TlsMinVersion = "TLS1.3"
+
+	ec.TickMs, ec.ElectionMs = uint(heartbeat.Milliseconds()), uint(election.Milliseconds())
+	ec.InitialElectionTickAdvance = true
+	ec.PreVote = true
+	ec.MaxTxnOps, ec.MaxRequestBytes = maxTxnOps, maxRequestBytes
+	ec.QuotaBackendBytes = quotaBytes
+	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModePeriodic, history
+	// Clients of hosts that vanished are let go, and with them what their watches hold.
+	ec.GRPCKeepAliveInterval, ec.GRPCKeepAliveTimeout = 30*time.Second, 10*time.Second
+	ec.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.ChainStreamInterceptor(streams.intercept)}
+	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger(cfg.Log))
+	return ec, nil
+}
+
+// tls is both listeners' and this member's own certificate towards others.
+func (cfg Config) tls() transport.TLSInfo {
+	return transport.TLSInfo{
+		CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, TrustedCAFile: cfg.CAFile,
+		ClientCertAuth: true,
+		ServerName:     store.ServerName,
+		// Or etcd refuses a host whose address is not the one in its certificate.
+		SkipClientSANVerify: true,
+	}
+}
+
+func (cfg Config) others() string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(cfg.Initial)) {
+		if name != cfg.Name {
+			out = append(out, name+" at "+cfg.Initial[name])
+		}
+	}
+	if len(out) == 0 {
+		return "none"
+	}
+	return strings.Join(out, ", ")
+}
+
+func (cfg Config) startError(err error) error {
+	if strings.Contains(err.Error(), "has already been bootstrapped") {
+		return fmt.Errorf("embedded store: member %s: its data in %s is gone, but the other members know it; remove it from the store and add it anew: %w", cfg.Name, cfg.DataDir, err)
+	}
+	return fmt.Errorf("embedded store: member %s: start: %w", cfg.Name, err)
+}
+
+func listenURL(what, raw string) (url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "https" || u.Port() == "" {
+		return url.URL{}, fmt.Errorf("its %s URL %q is not https://address:port", what, raw)
+	}
+	return *u, nil
+}
+
+func logger(w io.Writer) *zap.Logger {
+	if w == nil {
+		return zap.NewNop()
+	}
+	enc := zap.NewProductionEncoderConfig()
+	enc.EncodeTime = zapcore.RFC3339TimeEncoder
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.Lock(zapcore.AddSync(w)), zapcore.WarnLevel))
+}

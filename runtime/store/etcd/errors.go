@@ -1,0 +1,157 @@
+package etcd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"berth/runtime/store"
+)
+
+// UnreachableError says that no member could be connected to, and why each failed. It is a store.ErrUnreachable.
+type UnreachableError struct {
+	Endpoints []string // host:port
+	Causes    []error  // of the last attempt, by endpoint; nil where one got no answer at all
+	Timeout   time.Duration
+}
+
+// Error is one sentence that names the store as hosts.yml does. The causes stand once if they are all the same.
+func (e *UnreachableError) Error() string {
+	causes := make([]string, len(e.Endpoints))
+	same := true
+	for i, c := range e.Causes {
+		causes[i] = e.sentence(c)
+		same = same && causes[i] == causes[0]
+	}
+	cause := causes[0]
+	if !same {
+		for i := range causes {
+			causes[i] = e.Endpoints[i] + ": " + causes[i]
+		}
+		cause = strings.Join(causes, ", ")
+	}
+	return fmt.Sprintf("store etcd://%s cannot be reached: %s; start it or change store: in hosts.yml", strings.Join(e.Endpoints, ","), cause)
+}
+
+// Is makes it a store.ErrUnreachable.
+func (e *UnreachableError) Is(target error) bool { return target == store.ErrUnreachable }
+
+// Unwrap returns the causes.
+func (e *UnreachableError) Unwrap() []error {
+	var out []error
+	for _, c := range e.Causes {
+		if c != nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// sentence is the part of an error that a person can act on, without the addresses that Go puts around it.
+func (e *UnreachableError) sentence(err error) string {
+	var errno syscall.Errno
+	var dns *net.DNSError
+	var header tls.RecordHeaderError
+	var timeout net.Error
+	switch {
+	case err == nil:
+		return fmt.Sprintf("no answer in %s", e.Timeout)
+	case errors.As(err, &errno) && errno != syscall.ETIMEDOUT:
+		return errno.Error()
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return fmt.Sprintf("there is no host %s", dns.Name)
+	case errors.As(err, &header):
+		return "it does not speak TLS"
+	case refusal(err) != nil:
+		return "it refused our certificate (" + refusal(err).Error() + ")"
+	case errors.Is(err, io.EOF):
+		return "it hung up; does it want TLS?"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Sprintf("no answer in %s", e.Timeout)
+	}
+	// Only the first line: a relay's error may carry a whole output.
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	return first
+}
+
+func (s *client) unreachable() error {
+	e := &UnreachableError{Endpoints: s.endpoints, Timeout: s.timeout}
+	for _, addr := range s.endpoints {
+		e.Causes = append(e.Causes, s.attempts.last(addr))
+	}
+	return e
+}
+
+// fail makes the error of a request whose effect is known: none. ctx is the caller's.
+func (s *client) fail(ctx context.Context, op string, err error) error {
+	if cause := s.ended(ctx); cause != nil {
+		return fmt.Errorf("store %s: %s: %w", s, op, cause)
+	}
+	code, _ := kind(err)
+	switch {
+	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnreachable):
+		return err
+	case is(err, rpctypes.ErrNoLeader):
+		return fmt.Errorf("store %s: %s: %w: it has no leader; start more of its members, most of them must be up", s, op, store.ErrUnreachable)
+	case is(err, rpctypes.ErrNoSpace):
+		return fmt.Errorf("store %s: %s: its database is full; defragment it and clear the alarm (etcdctl defrag, etcdctl alarm disarm): %w", s, op, err)
+	case is(err, rpctypes.ErrLeaseNotFound):
+		return fmt.Errorf("store %s: %s: %w", s, op, store.ErrLeaseEnded)
+	case is(err, rpctypes.ErrCompacted):
+		return fmt.Errorf("store %s: %s: %w", s, op, store.ErrCompacted)
+	case code == codes.DeadlineExceeded:
+		return fmt.Errorf("store %s: %s: %w: no answer in %s", s, op, store.ErrUnreachable, s.timeout)
+	case code == codes.Unavailable:
+		return fmt.Errorf("store %s: %s: %w: %s", s, op, store.ErrUnreachable, message(err))
+	}
+	return fmt.Errorf("store %s: %s: %s", s, op, message(err))
+}
+
+// ended returns why a request had to end on this side: the caller's context, or Close.
+func (s *client) ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-s.done:
+		return store.ErrClosed
+	default:
+		return nil
+	}
+}
+
+// is reports whether a request failed with an error of etcd's, as the server sends it or as the client rewrites it.
+func is(err, etcdErr error) bool { return err != nil && errors.Is(rpctypes.Error(err), etcdErr) }
+
+// kind returns the gRPC code of a request's error, also where it is one of etcd's own or a context's.
+func kind(err error) (codes.Code, bool) {
+	var own rpctypes.EtcdError
+	switch {
+	case errors.As(err, &own):
+		return own.Code(), true
+	case errors.Is(err, context.DeadlineExceeded):
+		return codes.DeadlineExceeded, true
+	case errors.Is(err, context.Canceled):
+		return codes.Canceled, true
+	}
+	st, ok := status.FromError(err)
+	return st.Code(), ok
+}
+
+// message is what the server said, without gRPC's frame around it.
+func message(err error) string {
+	if st, ok := status.FromError(err); ok {
+		return st.Message()
+	}
+	return err.Error()
+}

@@ -1,0 +1,384 @@
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"berth/placement"
+)
+
+// made is the steps that several tasks wait for.
+type made struct {
+	record   int
+	networks map[key]int // host, network name → the step after which it is there
+	volumes  map[key]int // host, volume name
+	images   map[key]int // host, reference
+	waits    map[wait]int
+}
+
+type wait struct {
+	task      *task
+	condition placement.Condition
+	optional  bool
+}
+
+// build turns what was decided into steps.
+func (u *upper) build() error {
+	m := &made{record: none, networks: map[key]int{}, volumes: map[key]int{}, images: map[key]int{}, waits: map[wait]int{}}
+	if !u.change.Empty() {
+		m.record = u.g.add(Step{Kind: Record})
+		u.plan.Change = u.change
+	}
+	tasks := u.placed()
+	if err := u.needImages(m, tasks); err != nil {
+		return err
+	}
+	u.restartStops(tasks)
+	u.needNetworks(m, tasks)
+	u.needVolumes(m, tasks)
+	u.pullImages(m, tasks)
+	for _, d := range u.drops() {
+		u.remove(d)
+	}
+	for _, t := range tasks {
+		u.containerSteps(m, t)
+	}
+	if !u.opts.NoStart {
+		u.starts(m)
+	}
+	u.forgetStep()
+	var err error
+	u.plan.Steps, err = u.g.sorted()
+	return err
+}
+
+// step fills in what all steps about a task's container have in common.
+func (t *task) step(kind Kind, host string) Step {
+	return Step{Kind: kind, Host: host, Task: t.Task, Name: t.name, Service: t.set.service}
+}
+
+// onOld is a step about the container that is there.
+func (t *task) onOld(kind Kind) Step {
+	s := t.step(kind, t.old.Host)
+	s.Name, s.ContainerID = t.old.Name, t.old.ID
+	return s
+}
+
+// missing reports whether a host lacks a service's image.
+func (u *upper) missing(t *task) bool {
+	_, ok := u.o.Images[t.host][image(u.p, t.set.service)]
+	return !ok
+}
+
+// needImages refuses services whose image is not on the host and must not or cannot be pulled.
+func (u *upper) needImages(m *made, tasks []*task) error {
+	var problems []error
+	seen := map[key]bool{}
+	for _, t := range tasks {
+		ref := image(u.p, t.set.service)
+		if !t.fresh() || !u.missing(t) || seen[key{t.host, ref}] {
+			continue
+		}
+		seen[key{t.host, ref}] = true
+		where := ""
+		if u.o.Cluster {
+			where = "on host " + t.host
+		} else {
+			where = "here"
+		}
+		switch {
+		case t.set.service.PullPolicy == "never":
+			problems = append(problems, fmt.Errorf("service %s: image %s is not %s and its pull_policy is never; load or build it there", t.Service, ref, where))
+		case !pullable(t.set.service):
+			problems = append(problems, fmt.Errorf("service %s: image %s is not %s and cannot be pulled; run berth build", t.Service, ref, where))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// pullable reports whether a registry can have the image: built images without a name of their own are only here.
+func pullable(s *placement.Service) bool { return s.Image != "" && s.PullPolicy != "build" }
+
+// restartStops stops the tasks that are restarted, before what they depend on is replaced.
+func (u *upper) restartStops(tasks []*task) {
+	for _, t := range tasks {
+		if t.restart {
+			s := t.onOld(Stop)
+			s.Why, s.Timeout = "a dependency is recreated", u.opts.Timeout
+			t.stopped = u.g.add(s)
+		}
+	}
+}
+
+// needNetworks makes the networks that tasks are attached to on their hosts, and makes those anew that have changed.
+func (u *upper) needNetworks(m *made, tasks []*task) {
+	for i := range u.o.Hosts {
+		host := u.o.Hosts[i].Name
+		for _, n := range u.sortedNetworks() {
+			if !u.wantedOn(tasks, host, n) || n.External && !u.isOverlay(n) {
+				continue
+			}
+			k := key{host, n.Name}
+			s := Step{Kind: CreateNetwork, Host: host, Name: n.Name, Network: n}
+			there := u.w.networks[k]
+			switch {
+			case there == nil || u.isOverlay(n) && !u.hasBlock(n.Name, host):
+				m.networks[k] = u.g.add(s, m.record)
+			case u.divergedNetwork(host, n):
+				var stops []int
+				for _, t := range tasks {
+					if t.old != nil && t.old.Host == host && t.stopped == none && up(t.old) {
+						if _, on := t.old.Networks[n.Name]; on {
+							stop := t.onOld(Stop)
+							stop.Why, stop.Timeout = "network "+n.Name+" changed", u.opts.Timeout
+							t.stopped = u.g.add(stop)
+						}
+					}
+					if t.old != nil && t.old.Host == host {
+						stops = append(stops, t.stopped)
+					}
+				}
+				remove := s
+				remove.Kind, remove.Why = RemoveNetwork, "configuration changed"
+				s.Why = "configuration changed"
+				m.networks[k] = u.g.add(s, u.g.add(remove, stops...))
+			default:
+				u.checkNetwork(host, n, there)
+			}
+		}
+	}
+}
+
+func (u *upper) hasBlock(network, host string) bool {
+	v := u.w.overlays[network]
+	if v == nil {
+		return false
+	}
+	_, ok := v.Blocks[host]
+	return ok
+}
+
+// wantedOn reports whether a host needs a network: a task on it, or on one host any service in scope.
+func (u *upper) wantedOn(tasks []*task, host string, n *placement.NetworkSpec) bool {
+	for _, t := range tasks {
+		if t.host == host && attachment(t.set.service, n.Key) != nil {
+			return true
+		}
+	}
+	if u.o.Cluster {
+		return false
+	}
+	return slices.ContainsFunc(u.sets, func(st *set) bool { return st.inScope && attachment(st.service, n.Key) != nil })
+}
+
+// checkNetwork warns where an engine's network is used although it is not what the file says.
+func (u *upper) checkNetwork(host string, n *placement.NetworkSpec, there *placement.EngineNetwork) {
+	where := ""
+	if u.o.Cluster {
+		where = " on host " + host
+	}
+	switch {
+	case n.External:
+	case there.Project == "":
+		u.warn("a network with name %s exists%s but was not created by compose. Set `external: true` to use an existing network", n.Name, where)
+	case there.Project != u.p.Name:
+		u.warn("a network with name %s exists%s but was not created for project %q. Set `external: true` to use an existing network", n.Name, where, u.p.Name)
+	case u.o.Cluster && u.isOverlay(n) || u.opts.NoRecreate:
+	default:
+		want := placement.NetworkHash(n)
+		if names := u.strangers(host, n); there.ConfigHash != "" && want != "" && there.ConfigHash != want && len(names) > 0 {
+			u.warn("network %s%s differs from the file and is left as it is, because %s uses it and is not part of this command", n.Name, where, shorten(names))
+		}
+	}
+}
+
+func (u *upper) sortedNetworks() []*placement.NetworkSpec {
+	all := slices.Clone(u.p.Networks)
+	slices.SortFunc(all, func(a, b *placement.NetworkSpec) int { return compareStrings(a.Key, b.Key) })
+	return all
+}
+
+// needVolumes makes the named volumes that tasks mount on their hosts.
+func (u *upper) needVolumes(m *made, tasks []*task) {
+	specs := slices.Clone(u.p.Volumes)
+	slices.SortFunc(specs, func(a, b *placement.VolumeSpec) int { return compareStrings(a.Key, b.Key) })
+	mounted := map[key]bool{} // host, volume key
+	for _, t := range tasks {
+		for _, mount := range t.set.service.Mounts {
+			mounted[key{t.host, mount.Source}] = mounted[key{t.host, mount.Source}] || mount.Type == "volume"
+		}
+	}
+	for i := range u.o.Hosts {
+		host := u.o.Hosts[i].Name
+		for _, v := range specs {
+			if v.External || !mounted[key{host, v.Key}] {
+				continue
+			}
+			there := u.w.volumes[key{host, v.Name}]
+			if there == nil {
+				m.volumes[key{host, v.Name}] = u.g.add(Step{Kind: CreateVolume, Host: host, Name: v.Name, Volume: v}, m.record)
+				continue
+			}
+			if want := placement.VolumeHash(v); there.Project == u.p.Name && there.ConfigHash != "" && want != "" && there.ConfigHash != want {
+				u.warn("volume %s differs from the file and is left as it is, with its data; remove it to have it made anew", v.Name)
+			}
+		}
+	}
+}
+
+// pullImages pulls images where they are missing, or always where the policy says so.
+func (u *upper) pullImages(m *made, tasks []*task) {
+	for _, t := range tasks {
+		s := t.set.service
+		k := key{t.host, image(u.p, s)}
+		if _, done := m.images[k]; done || !pullable(s) {
+			continue
+		}
+		step := Step{Kind: Pull, Host: t.host, Name: k.b, Service: s}
+		switch {
+		case s.PullPolicy == "always":
+			step.Why = "pull_policy is always"
+		case t.fresh() && u.missing(t):
+			step.Why = "missing"
+		default:
+			continue
+		}
+		m.images[k] = u.g.add(step)
+	}
+}
+
+// remove stops and removes a container.
+func (u *upper) remove(d *drop) {
+	s := Step{Kind: Stop, Host: d.c.Host, Task: d.c.Task, Name: d.c.Name, ContainerID: d.c.ID, Service: d.service, Why: d.why, Timeout: u.opts.Timeout}
+	stop := none
+	if up(d.c) {
+		stop = u.g.add(s)
+	}
+	s.Kind, s.Timeout, s.Service = Remove, nil, nil
+	d.removed = u.g.add(s, stop)
+}
+
+// containerSteps makes, replaces or names a task's container.
+func (u *upper) containerSteps(m *made, t *task) {
+	if !t.fresh() {
+		if t.old.Name != t.name && temporary(t.old) {
+			s := t.onOld(Rename)
+			s.To, s.Why = t.name, "left by an interrupted recreate"
+			t.named = u.g.add(s, u.cleared(t)...)
+		}
+		return
+	}
+	create := t.step(Create, t.host)
+	create.Endpoints, create.Resolvers, create.Why = t.endpoints, t.resolvers, t.why
+	before := append(u.cleared(t), m.record, m.images[key{t.host, image(u.p, t.set.service)}])
+	if _, ok := m.images[key{t.host, image(u.p, t.set.service)}]; !ok {
+		before = before[:len(before)-1]
+	}
+	for _, a := range t.set.service.Networks {
+		if n := u.networks[a.Network]; n != nil {
+			if id, ok := m.networks[key{t.host, n.Name}]; ok {
+				before = append(before, id)
+			}
+		}
+	}
+	for _, mount := range t.set.service.Mounts {
+		if v := u.volumes[mount.Source]; v != nil && mount.Type == "volume" {
+			if id, ok := m.volumes[key{t.host, v.Name}]; ok {
+				before = append(before, id)
+			}
+		}
+	}
+	for _, p := range u.providers(t) {
+		if create.ShareWith == nil {
+			create.ShareWith = map[string]string{}
+		}
+		create.ShareWith[p.Service] = p.name
+		before = append(before, p.named)
+	}
+	switch {
+	case t.old == nil:
+		t.created = u.g.add(create, before...)
+		t.named = t.created
+	case t.moves():
+		create.Why = "moves from " + t.old.Host
+		t.created = u.g.add(create, before...)
+		t.named = t.created
+		u.removeOld(t, create.Why)
+		if len(inherited(t.set.service, t.old)) > 0 {
+			u.warn("%s moves from host %s to %s; its anonymous volumes stay behind", t.Task, t.old.Host, t.host)
+		}
+	default:
+		create.Name, create.Replaces, create.Why = temporaryName(t.old, t.name), t.old.Name, t.recreate
+		if !u.opts.RenewAnonVolumes || !t.set.selected {
+			create.Inherit = inherited(t.set.service, t.old)
+		}
+		t.created = u.g.add(create, before...)
+		if t.stopped != none {
+			u.g.need(t.created, t.stopped)
+		}
+		u.removeOld(t, t.recreate)
+		rename := t.step(Rename, t.host)
+		rename.Name, rename.To = create.Name, t.name
+		t.named = u.g.add(rename, t.created, t.removed)
+	}
+}
+
+// removeOld takes the container that is there away once its successor is made, and after those who depend on it are
+// stopped.
+func (u *upper) removeOld(t *task, why string) {
+	if t.stopped == none && up(t.old) {
+		s := t.onOld(Stop)
+		s.Why, s.Timeout = why, u.opts.Timeout
+		t.stopped = u.g.add(s, t.created)
+	}
+	for _, st := range u.order {
+		for _, d := range st.service.DependsOn {
+			if !d.Restart || d.Service != t.Service {
+				continue
+			}
+			for _, x := range st.tasks {
+				if x.restart {
+					u.g.need(t.stopped, x.stopped)
+				}
+			}
+		}
+	}
+	s := t.onOld(Remove)
+	s.Why, s.Service = why, nil
+	t.removed = u.g.add(s, t.created, t.stopped)
+}
+
+// cleared are the removals of leftovers that bear the task's number or name on its host: they hold the name that its
+// container gets.
+func (u *upper) cleared(t *task) []int {
+	var all []int
+	for _, d := range t.set.drops {
+		if d.c.Host == t.host && (d.c.Task.Number == t.Number || d.c.Name == t.name) {
+			all = append(all, d.removed)
+		}
+	}
+	for _, d := range u.orphaned {
+		if d.c.Host == t.host && d.c.Name == t.name {
+			all = append(all, d.removed)
+		}
+	}
+	return all
+}
+
+// forgetStep drops records once all that goes has gone.
+func (u *upper) forgetStep() {
+	if u.forget.Empty() {
+		return
+	}
+	u.plan.Forget = u.forget
+	var after []int
+	for i := range u.g.steps {
+		switch u.g.steps[i].Kind {
+		case Record, Remove:
+			after = append(after, i)
+		}
+	}
+	id := u.g.add(Step{Kind: Forget})
+	u.g.steps[id].After = after
+}

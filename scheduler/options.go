@@ -1,0 +1,77 @@
+package scheduler
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// UpOptions say what `up` is asked to do. The zero value is plain `up`.
+type UpOptions struct {
+	Services           []string // selected services; empty is all. Their dependencies come along unless NoDeps.
+	NoDeps             bool
+	ForceRecreate      bool // recreate the selected services' containers in any case
+	NoRecreate         bool // recreate none
+	AlwaysRecreateDeps bool // recreate the containers of dependencies that come along
+	RemoveOrphans      bool
+	IgnoreOrphans      bool // no warning about orphans
+	RenewAnonVolumes   bool // recreate with fresh anonymous volumes
+	NoStart            bool // create only
+	Partial            bool // place what can be placed instead of nothing
+	Wait               bool // end with waiting until all tasks run or are healthy
+
+	Timeout *time.Duration // of stops; nil is each container's own
+}
+
+// DownOptions say what `down` is asked to do.
+type DownOptions struct {
+	Services      []string // only these and what depends on them; empty is all
+	Volumes       bool     // named volumes of the project and anonymous ones too
+	RemoveOrphans bool     // containers of services that the file does not have, and one-off containers
+	Timeout       *time.Duration
+}
+
+// UnplacedError says that tasks have no host and that therefore nothing was touched.
+type UnplacedError struct {
+	Project  string
+	Unplaced []Unplaced
+}
+
+// Error names each task (tasks refused for the same reasons together) and, a line a host, why it was refused there.
+func (e *UnplacedError) Error() string {
+	var b strings.Builder
+	for i := 0; i < len(e.Unplaced); {
+		reasons := Reasons(e.Unplaced[i].Reasons)
+		names := []string{e.Unplaced[i].Task.String()}
+		for i++; i < len(e.Unplaced) && Reasons(e.Unplaced[i].Reasons) == reasons; i++ {
+			names = append(names, e.Unplaced[i].Task.String())
+		}
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "up: %s cannot be placed:%s", shorten(names), reasons)
+	}
+	b.WriteString("\nnothing was changed; make room, or start the rest with --partial")
+	return b.String()
+}
+
+// Reasons writes reasons a line a host, each line after a newline and two spaces.
+func Reasons(reasons []Reason) string {
+	var b strings.Builder
+	for _, r := range reasons {
+		fmt.Fprintf(&b, "\n  %s: %s", r.Host, r.Text)
+	}
+	if len(reasons) == 0 {
+		b.WriteString("\n  there is no host")
+	}
+	return b.String()
+}
+
+// shorten lists names, the first few when there are many.
+func shorten(names []string) string {
+	const many = 6
+	if len(names) > many {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:many], ", "), len(names)-many)
+	}
+	return strings.Join(names, ", ")
+}

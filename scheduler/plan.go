@@ -1,0 +1,122 @@
+// Package scheduler turns a project and an observation into a plan. It is pure: same input, same plan, on every run
+// and platform; it reads no clock, engine or store.
+package scheduler
+
+import (
+	"net/netip"
+	"time"
+
+	"berth/placement"
+)
+
+// Kind says what a step does. The executor has one function for each.
+type Kind string
+
+// The kinds of steps. "after" in a plan means: all those steps succeeded.
+const (
+	// Record applies Plan.Change to the store in one transaction. At most one a plan, before all that depends on it.
+	Record Kind = "record"
+	// CreateNetwork makes the engine network Network on Host: plain on one host; on a cluster it waits until the
+	// host's agent reports the overlay ready there.
+	CreateNetwork Kind = "create network"
+	// RemoveNetwork removes it; on a cluster the step waits until the host's agent reports it gone.
+	RemoveNetwork Kind = "remove network"
+	// CreateVolume makes the engine volume of Volume on Host.
+	CreateVolume Kind = "create volume"
+	// RemoveVolume removes engine volume Name on Host.
+	RemoveVolume Kind = "remove volume"
+	// Pull pulls image Name on Host.
+	Pull Kind = "pull"
+	// Create creates the container of Task under Name on Host; with Replaces set it carries the replace label.
+	Create Kind = "create"
+	// Start starts container Name (created by an earlier step of the plan, or there already as ContainerID).
+	Start Kind = "start"
+	// Stop stops ContainerID with Timeout.
+	Stop Kind = "stop"
+	// Remove removes ContainerID, and its anonymous volumes where Anonymous is set. Already gone is success.
+	Remove Kind = "remove"
+	// Rename gives the container made as Name its final name To.
+	Rename Kind = "rename"
+	// Wait waits until container Name meets Condition.
+	Wait Kind = "wait"
+	// Forget applies Plan.Forget to the store (what is gone from the hosts); last.
+	Forget Kind = "forget"
+)
+
+// Step is one thing to do on one host. Which fields are set depends on Kind (see there).
+type Step struct {
+	ID    int // position in Plan.Steps, from 0
+	Kind  Kind
+	Host  string         // "" for store steps
+	Task  placement.Task // of container steps; zero for others and for orphans' unknown numbers
+	Name  string         // container, volume, network or image the step is about
+	Why   string         // "new replica", "configuration changed", "orphan" …
+	After []int          // IDs of the steps that must have succeeded
+
+	Service     *placement.Service     // Create, Start, Stop, Pull; nil for orphans
+	Network     *placement.NetworkSpec // CreateNetwork
+	Volume      *placement.VolumeSpec  // CreateVolume
+	Endpoints   []placement.Endpoint   // Create on a cluster: its addresses
+	Resolvers   []netip.Addr           // Create on a cluster: the agent's name server on each of its networks
+	ContainerID string                 // of a container that exists already
+	Inherit     []placement.Mount      // Create: anonymous volumes to take over (Source is the engine volume name)
+	ShareWith   map[string]string      // Create: service → container name whose namespace or volumes it uses
+	Replaces    string                 // Create: name of the container it replaces
+	To          string                 // Rename
+	Condition   placement.Condition    // Wait; Started means running
+	Running     bool                   // Wait: for "up --wait": healthy if it has a health check, else running
+	Optional    bool                   // Wait: required: false; failing is a warning and releases dependents
+	Timeout     *time.Duration         // Stop; nil is the container's own
+	Anonymous   bool                   // Remove
+}
+
+// Change is one store transaction.
+type Change struct {
+	// Revision is the store revision the plan was made from; the executor refuses to apply the change when a key
+	// that the plan read has changed since, and the command observes and plans again.
+	Revision     int64
+	Networks     []placement.Network // to put
+	Endpoints    []placement.Endpoint
+	Tasks        map[placement.Task]placement.TaskRecord
+	Pins         map[string]string // engine volume name → host
+	DropNetworks []string          // engine network names
+	DropEndpoint []placement.Endpoint
+	DropTasks    []placement.Task
+	DropPins     []string
+}
+
+// Empty reports whether there is nothing to write.
+func (c *Change) Empty() bool {
+	return c == nil || len(c.Networks)+len(c.Endpoints)+len(c.Tasks)+len(c.Pins)+
+		len(c.DropNetworks)+len(c.DropEndpoint)+len(c.DropTasks)+len(c.DropPins) == 0
+}
+
+// Plan is what a command is going to do: a graph of steps.
+type Plan struct {
+	Project string
+	Cluster bool // hosts are named in the text
+	Steps   []Step
+	Change  *Change // applied by the Record step; nil without one
+	Forget  *Change // applied by the Forget step; nil without one
+
+	Unplaced []Unplaced // tasks that no host admits; with any, only a --partial plan has steps
+	// Warnings are sentences for the user that do not stop the command: orphans, hosts that did not answer.
+	Warnings []string
+	// Running names containers that stay as they are, for progress ("Container x Running").
+	Running []placement.Container
+	// Failures are sentences about tasks that could not be dealt with (their host is unreachable); the rest of the
+	// plan goes on, and the exit code is not zero.
+	Failures []string
+}
+
+// Empty reports whether there is nothing to do.
+func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
+
+// Unplaced is a task without a host, and why.
+type Unplaced struct {
+	Task    placement.Task
+	Reasons []Reason // one a host, in inventory order
+}
+
+// Reason is why one host refuses a task: a sentence without the host's name.
+type Reason = placement.Reason

@@ -1,0 +1,90 @@
+package scheduler
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"berth/placement"
+)
+
+// record works out what the store has to learn before the plan's steps, and forget after them.
+func (u *upper) record() error {
+	if !u.o.Cluster {
+		return nil
+	}
+	for _, t := range u.placed() {
+		r := placement.TaskRecord{Host: t.host, Container: t.name, Hash: t.set.service.ConfigHash}
+		if t.old != nil && !t.fresh() && !t.old.Same {
+			r.Hash = t.old.ConfigHash
+		}
+		if u.o.Recorded[t.Task] != r {
+			u.change.Tasks[t.Task] = r
+		}
+		for _, v := range u.needs.Sticky(t.set.service) {
+			if host := u.needs.Pinned(v.Name); host != "" && u.o.Pins[v.Name] != host {
+				u.change.Pins[v.Name] = host
+			}
+		}
+	}
+	u.forgetTasks()
+	u.forgetEndpoints()
+	return nil
+}
+
+// forgetTasks drops the records of tasks that are gone: scaled down, orphaned and removed, or lost.
+func (u *upper) forgetTasks() {
+	for _, t := range u.w.recorded {
+		if u.w.unreachable(u.o.Recorded[t].Host) || u.kept(t) {
+			continue
+		}
+		u.forget.DropTasks = append(u.forget.DropTasks, t)
+	}
+}
+
+// kept reports whether the plan leaves a task alone or wants it.
+func (u *upper) kept(t placement.Task) bool {
+	if st := u.byName[t.Service]; st != nil {
+		return !st.inScope || st.wants(t.Number)
+	}
+	if slices.Contains(u.p.Disabled, t.Service) {
+		return true
+	}
+	removed := func(c *placement.Container) bool {
+		return slices.ContainsFunc(u.orphaned, func(d *drop) bool { return d.c == c })
+	}
+	for i := range u.w.containers {
+		if c := &u.w.containers[i]; !c.OneOff && c.Task == t && !removed(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// forgetEndpoints drops the addresses of tasks that are gone, and those on networks that a service has left.
+func (u *upper) forgetEndpoints() {
+	wanted := map[key]bool{}
+	open := map[string]bool{} // tasks whose addresses are decided
+	for _, t := range u.placed() {
+		open[t.name] = true
+		for _, e := range t.endpoints {
+			wanted[key{e.Network, e.Container}] = true
+		}
+	}
+	for _, e := range u.o.Endpoints {
+		if e.Project != u.p.Name || u.w.unreachable(e.Host) || wanted[key{e.Network, e.Container}] {
+			continue
+		}
+		t := placement.Task{Service: e.Service, Number: e.Number}
+		// One-off containers (no number) are the business of the command that runs them.
+		if e.Number <= 0 || !open[e.Container] && u.kept(t) {
+			continue
+		}
+		u.forget.DropEndpoint = append(u.forget.DropEndpoint, e)
+	}
+	slices.SortFunc(u.forget.DropEndpoint, compareEndpoints)
+}
+
+func compareEndpoints(a, b placement.Endpoint) int {
+	return cmp.Or(strings.Compare(a.Network, b.Network), strings.Compare(a.Container, b.Container))
+}

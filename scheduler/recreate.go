@@ -1,0 +1,132 @@
+package scheduler
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"berth/placement"
+)
+
+// decideRecreate says of each task that stays on its host whether its container is replaced, and which are restarted
+// because a dependency is replaced (COMPOSE.md, "When up recreates").
+func (u *upper) decideRecreate() error {
+	for _, t := range u.placed() { // providers come before those who share with them
+		if t.old == nil || t.moves() || u.opts.NoRecreate {
+			continue
+		}
+		t.recreate = u.recreateCause(t)
+	}
+	for _, st := range u.order {
+		if !st.inScope {
+			continue
+		}
+		replaced := slices.ContainsFunc(st.service.DependsOn, func(d placement.Dependency) bool {
+			dep := u.byName[d.Service]
+			return d.Restart && dep != nil && dep.inScope &&
+				slices.ContainsFunc(dep.tasks, func(t *task) bool { return t.old != nil && t.fresh() })
+		})
+		for _, t := range st.tasks {
+			t.restart = replaced && t.host != "" && t.old != nil && !t.fresh() && up(t.old)
+		}
+	}
+	return nil
+}
+
+func (u *upper) recreateCause(t *task) string {
+	st := t.set
+	if st.selected && u.opts.ForceRecreate || !st.selected && u.opts.AlwaysRecreateDeps {
+		return "forced"
+	}
+	if why := u.diverged(st.service, t.old); why != "" {
+		return why
+	}
+	if st.selected && u.opts.RenewAnonVolumes {
+		return "anonymous volumes are renewed"
+	}
+	for _, a := range st.service.Networks {
+		n := u.networks[a.Network]
+		if n == nil || n.External {
+			continue
+		}
+		if u.w.networks[key{t.host, n.Name}] == nil {
+			return "network " + n.Name + " is made anew"
+		}
+		if u.divergedNetwork(t.host, n) {
+			return "network " + n.Name + " changed"
+		}
+	}
+	for _, e := range t.endpoints {
+		known, ok := u.w.endpoints[key{e.Network, e.Container}]
+		if !ok {
+			return "no address on network " + e.Network
+		}
+		if ip := t.old.Networks[e.Network]; known.IP != e.IP || t.old.Running() && ip != "" && ip != e.IP.String() {
+			return "address on network " + e.Network + " changed"
+		}
+	}
+	for _, p := range u.providers(t) {
+		if p.fresh() {
+			return "shares with " + p.Task.String() + ", which is made anew"
+		}
+	}
+	return ""
+}
+
+// divergedNetwork reports whether the project's network on one host is not what the file says and can be made anew.
+// Networks that others made, and those with containers that this plan does not touch, are left as they are. On a
+// cluster the record tells (checkRecord), not the engine.
+func (u *upper) divergedNetwork(host string, n *placement.NetworkSpec) bool {
+	e := u.w.networks[key{host, n.Name}]
+	if u.o.Cluster && u.isOverlay(n) || n.External || u.opts.NoRecreate || e == nil || e.Project != u.p.Name {
+		return false
+	}
+	want := placement.NetworkHash(n)
+	return e.ConfigHash != "" && want != "" && e.ConfigHash != want && len(u.strangers(host, n)) == 0
+}
+
+// strangers are running containers of the project on a network that this plan neither replaces nor removes.
+func (u *upper) strangers(host string, n *placement.NetworkSpec) []string {
+	touched := map[*placement.Container]bool{}
+	for _, d := range u.drops() {
+		touched[d.c] = true
+	}
+	for _, t := range u.placed() {
+		if attachment(t.set.service, n.Key) != nil || u.diverged(t.set.service, t.old0()) != "" {
+			touched[t.old] = true
+		}
+	}
+	var names []string
+	for i := range u.w.containers {
+		c := &u.w.containers[i]
+		if _, on := c.Networks[n.Name]; on && c.Host == host && up(c) && !touched[c] {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// old0 is the container that is there, or an empty one.
+func (t *task) old0() *placement.Container {
+	if t.old == nil {
+		return &placement.Container{}
+	}
+	return t.old
+}
+
+// inherited lists the anonymous volumes that a successor takes over. Engines name those with 64 hex digits; what the
+// service mounts at the same place by now wins.
+func inherited(s *placement.Service, old *placement.Container) []placement.Mount {
+	var all []placement.Mount
+	for _, m := range old.Mounts {
+		if m.Type != "volume" || len(m.Source) != 64 || strings.Trim(m.Source, "0123456789abcdef") != "" {
+			continue
+		}
+		if slices.ContainsFunc(s.Mounts, func(x placement.Mount) bool { return x.Target == m.Target && x.Source != "" }) {
+			continue
+		}
+		all = append(all, m)
+	}
+	slices.SortFunc(all, func(a, b placement.Mount) int { return cmp.Compare(a.Target, b.Target) })
+	return all
+}

@@ -1,0 +1,281 @@
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"berth/placement"
+)
+
+// upper is one run of Up: what it reads, and what it has decided so far. Its methods run in the order of Up.
+type upper struct {
+	p    *placement.Project
+	o    *placement.Observation
+	opts UpOptions
+
+	w        *view
+	networks map[string]*placement.NetworkSpec // by key
+	volumes  map[string]*placement.VolumeSpec  // by key
+	needs    *placement.Needs
+	board    *placement.Board
+
+	sets     []*set // enabled services by name
+	order    []*set // the same, dependencies first
+	byName   map[string]*set
+	orphaned []*drop                     // containers that RemoveOrphans takes away
+	away     map[string][]placement.Task // by host that does not answer
+	lost     map[string][]placement.Task // by host that is not in the inventory
+
+	change *Change
+	forget *Change
+	g      graph
+	plan   *Plan
+}
+
+// Up plans what makes the hosts run the project. It is pure: the same input gives the same plan, in whatever order
+// the observation's lists are (the inventory's order counts).
+//
+// When tasks cannot be placed, the error is *UnplacedError and the plan, which comes with it, has Unplaced set and no
+// steps; with opts.Partial there is no error, and the plan does the rest. With any other error the plan is nil: the
+// file asks for what cannot be, and the error is the sentence that says so.
+func Up(p *placement.Project, o *placement.Observation, opts UpOptions) (*Plan, error) {
+	u := &upper{
+		p: p, o: o, opts: opts, w: newView(p.Name, o),
+		networks: map[string]*placement.NetworkSpec{}, volumes: map[string]*placement.VolumeSpec{},
+		byName: map[string]*set{}, away: map[string][]placement.Task{}, lost: map[string][]placement.Task{},
+		change: newChange(o), forget: newChange(o), plan: &Plan{Project: p.Name, Cluster: o.Cluster},
+	}
+	for _, n := range p.Networks {
+		u.networks[n.Key] = n
+	}
+	for _, v := range p.Volumes {
+		u.volumes[v.Key] = v
+	}
+	u.needs, u.board = placement.NewNeeds(p, o), u.newBoard()
+	if err := u.scope(); err != nil {
+		return nil, fmt.Errorf("up: %w", err)
+	}
+	u.findOrphans()
+	for _, st := range u.order {
+		if st.inScope {
+			u.desire(st)
+		}
+	}
+	if err := u.external(); err != nil {
+		return nil, fmt.Errorf("up: %w", err)
+	}
+	u.place()
+	slices.SortFunc(u.plan.Unplaced, func(a, b Unplaced) int { return compareTasks(a.Task, b.Task) })
+	u.reportHosts()
+	if len(u.plan.Unplaced) > 0 && !opts.Partial {
+		return u.plan, &UnplacedError{Project: p.Name, Unplaced: u.plan.Unplaced}
+	}
+	for _, step := range []func() error{u.allocate, u.decideRecreate, u.record, u.build} {
+		if err := step(); err != nil {
+			return nil, fmt.Errorf("up: %w", err)
+		}
+	}
+	return u.plan, nil
+}
+
+func newChange(o *placement.Observation) *Change {
+	return &Change{Revision: o.Revision, Tasks: map[placement.Task]placement.TaskRecord{}, Pins: map[string]string{}}
+}
+
+func (u *upper) newBoard() *placement.Board {
+	b := placement.NewBoard(u.o.Hosts)
+	if !u.o.Cluster {
+		b.IgnoreCapacity()
+	}
+	return b
+}
+
+// scope finds the services that the command is about: the selected ones and, without NoDeps, what they depend on.
+func (u *upper) scope() error {
+	memory := u.w.memory()
+	services := slices.Clone(u.p.Services)
+	slices.SortFunc(services, func(a, b *placement.Service) int { return strings.Compare(a.Name, b.Name) })
+	containers := map[string][]*placement.Container{}
+	for i := range u.w.containers {
+		if c := &u.w.containers[i]; !c.OneOff {
+			containers[c.Task.Service] = append(containers[c.Task.Service], c)
+		}
+	}
+	for _, s := range services {
+		st := u.survey(s, containers[s.Name], memory[s.Name])
+		u.sets = append(u.sets, st)
+		u.byName[s.Name] = st
+	}
+	selected := u.opts.Services
+	if len(selected) == 0 {
+		for _, st := range u.sets {
+			selected = append(selected, st.service.Name)
+		}
+	}
+	for _, name := range selected {
+		st := u.byName[name]
+		if st == nil {
+			return fmt.Errorf("no such service: %s", name)
+		}
+		st.selected = true
+		if err := u.include(st); err != nil {
+			return err
+		}
+	}
+	for _, st := range u.sets {
+		for _, name := range st.service.SharesWith {
+			if provider := u.byName[name]; st.inScope && (provider == nil || !provider.inScope && len(provider.tasks) == 0) {
+				return fmt.Errorf("service %s cannot share namespaces or volumes with service %s, which has no container; start that too",
+					st.service.Name, name)
+			}
+		}
+	}
+	return u.sortServices()
+}
+
+// include takes a service into scope, and what it depends on.
+func (u *upper) include(st *set) error {
+	if st.inScope {
+		return nil
+	}
+	st.inScope = true
+	if u.opts.NoDeps {
+		return nil
+	}
+	for _, d := range st.service.DependsOn {
+		dep := u.byName[d.Service]
+		if dep == nil {
+			if !d.Required {
+				continue
+			}
+			if slices.Contains(u.p.Disabled, d.Service) {
+				return fmt.Errorf("service %s is required by %s but is disabled; enable its profile", d.Service, st.service.Name)
+			}
+			return fmt.Errorf("service %s depends on service %s, which the file does not have", st.service.Name, d.Service)
+		}
+		if err := u.include(dep); err != nil {
+			return err
+		}
+	}
+	for _, name := range st.service.SharesWith {
+		if dep := u.byName[name]; dep != nil {
+			if err := u.include(dep); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sortServices puts services after those that they depend on or share with.
+func (u *upper) sortServices() error {
+	const working, done = 1, 2
+	state := map[*set]int{}
+	var visit func(st *set) error
+	visit = func(st *set) error {
+		switch state[st] {
+		case working:
+			return fmt.Errorf("service %s: %w", st.service.Name, errCycle)
+		case done:
+			return nil
+		}
+		state[st] = working
+		var names []string
+		for _, d := range st.service.DependsOn {
+			names = append(names, d.Service)
+		}
+		names = append(names, st.service.SharesWith...)
+		sort.Strings(names)
+		for _, name := range names {
+			if dep := u.byName[name]; dep != nil {
+				if err := visit(dep); err != nil {
+					return err
+				}
+			}
+		}
+		state[st] = done
+		u.order = append(u.order, st)
+		return nil
+	}
+	for _, st := range u.sets {
+		if err := visit(st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findOrphans warns of containers that no service has, or takes them away.
+func (u *upper) findOrphans() {
+	orphans := u.orphans()
+	if len(orphans) == 0 || u.opts.IgnoreOrphans && !u.opts.RemoveOrphans {
+		return
+	}
+	if u.opts.RemoveOrphans {
+		for _, c := range orphans {
+			u.orphaned = append(u.orphaned, &drop{c: c, why: "orphan", removed: none})
+		}
+		return
+	}
+	var names []string
+	for _, c := range orphans {
+		names = append(names, c.Name)
+	}
+	u.warn("Found orphan containers (%s) for this project. If you removed or renamed this service in your compose file, "+
+		"you can run this command with the --remove-orphans flag to clean it up.", strings.Join(names, ", "))
+}
+
+// external refuses on one host what on a cluster is a filter: external networks and volumes that do not exist.
+func (u *upper) external() error {
+	if u.o.Cluster {
+		return nil
+	}
+	for _, st := range u.order {
+		if !st.inScope {
+			continue
+		}
+		for _, a := range st.service.Networks {
+			n := u.networks[a.Network]
+			if n == nil || !n.External || n.Name == "bridge" || n.Name == "host" || n.Name == "none" {
+				continue
+			}
+			if !slices.ContainsFunc(u.o.Networks, func(e placement.EngineNetwork) bool { return e.Name == n.Name }) {
+				return fmt.Errorf("network %s declared as external, but could not be found; create it with docker network create", n.Name)
+			}
+		}
+		for _, m := range st.service.Mounts {
+			v := u.volumes[m.Source]
+			if m.Type != "volume" || v == nil || !v.External {
+				continue
+			}
+			if !slices.ContainsFunc(u.o.Volumes, func(e placement.EngineVolume) bool { return e.Name == v.Name }) {
+				return fmt.Errorf("external volume %q not found; create it with docker volume create", v.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// reportHosts writes the sentences about tasks on hosts that do not answer or are gone.
+func (u *upper) reportHosts() {
+	for _, st := range u.sets {
+		for _, t := range st.tasks {
+			if t.away && st.inScope {
+				u.away[t.host] = append(u.away[t.host], t.Task)
+			}
+		}
+	}
+	u.plan.Failures = append(u.plan.Failures, leftAlone(u.w, u.away)...)
+	var hosts []string
+	for h := range u.lost {
+		hosts = append(hosts, h)
+	}
+	sort.Strings(hosts)
+	for _, h := range hosts {
+		tasks := u.lost[h]
+		slices.SortFunc(tasks, compareTasks)
+		u.warn("host %s is not in the inventory any more: %s", h, plural(tasks, "is lost there", "are lost there"))
+	}
+}
