@@ -170,8 +170,8 @@ func (u *upper) attempt(all []*bundle) []*bundle {
 		}
 	}
 	for _, b := range changed {
-		host, _ := u.anchor(b)
-		if r := u.ask(b); u.board.Fits(r, u.w.order(host)) {
+		host, ok := u.anchor(b) // asked again: a volume may have been pinned since
+		if r := u.ask(b); ok && u.board.Fits(r, u.w.order(host)) {
 			u.board.Put(u.w.order(host), r)
 			u.assign(b, host)
 		} else {
@@ -242,12 +242,22 @@ func (u *upper) pinExisting() {
 	}
 }
 
-// anchor is the host that a bundle is on already and may stay on: that of its first task that has a container.
+// anchor is the host that a bundle is on already and may stay on: that of its first task that has a container, else
+// the one that the store says it was put on (a command that was cut short is taken up where it was).
 func (u *upper) anchor(b *bundle) (string, bool) {
+	r := u.ask(b)
 	for _, t := range b.tasks {
 		if t.old != nil {
 			// --no-recreate leaves it where it is, whatever the file says now.
-			return t.old.Host, u.opts.NoRecreate || u.board.Admits(u.ask(b), u.w.order(t.old.Host))
+			if u.opts.NoRecreate || u.board.Admits(r, u.w.order(t.old.Host)) {
+				return t.old.Host, true
+			}
+			break
+		}
+	}
+	for _, t := range b.tasks {
+		if known, ok := u.o.Recorded[t.Task]; ok && u.w.ready(known.Host) {
+			return known.Host, u.board.Admits(r, u.w.order(known.Host))
 		}
 	}
 	return "", false

@@ -172,7 +172,10 @@ func TestSafetyNoPlanOverfillsAHostOrSharesAPort(t *testing.T) {
 		s := drawWorld(t)
 		for range 3 {
 			plan := tryUp(t, s)
-			t.Logf("%s%v", plan, plan.Unplaced)
+			t.Logf("%s%v %v", plan, plan.Unplaced, s.o.Pins)
+			for _, v := range s.p.Services {
+				t.Logf("%+v", *v)
+			}
 			s.apply(t, plan)
 			checkSafe(t, s)
 			mutate(t, s)

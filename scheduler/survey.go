@@ -185,6 +185,18 @@ func (st *set) next() int {
 	return st.highest
 }
 
+// nextOn is next for a global service: of the numbers that the store remembers only the one it put on that host.
+func (st *set) nextOn(host string, recorded map[placement.Task]placement.TaskRecord) int {
+	for i, n := range st.memory {
+		if recorded[placement.Task{Service: st.service.Name, Number: n}].Host == host {
+			st.memory = slices.Delete(st.memory, i, i+1)
+			return n
+		}
+	}
+	st.highest++
+	return st.highest
+}
+
 // desire brings the number of tasks to what the service wants.
 func (u *upper) desire(st *set) {
 	if st.service.Mode == placement.Global {
@@ -263,7 +275,7 @@ func (u *upper) desireGlobal(st *set) {
 	for i := range u.o.Hosts {
 		h := &u.o.Hosts[i]
 		if on[h.Name] == nil && u.board.Admits(r, i) {
-			t := u.newTask(st, st.next())
+			t := u.newTask(st, st.nextOn(h.Name, u.o.Recorded))
 			t.only, t.why = h.Name, "new task of a global service"
 			st.tasks = append(st.tasks, t)
 		}

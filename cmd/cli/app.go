@@ -141,7 +141,7 @@ func newApp(s *settings) *cli.App {
 		Flags:           s.globalFlags(),
 		Commands: []*cli.Command{
 			upCommand(s), downCommand(s), scaleCommand(s), psCommand(s), logsCommand(s),
-			planCommand(s), hostsCommand(s), configCommand(s), versionCommand(s), agentCommand(s),
+			planCommand(s), hostsCommand(s), configCommand(s), storeCommand(s), versionCommand(s), agentCommand(s),
 		},
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   usageError,

@@ -21,9 +21,7 @@ func (ss *session) attach(ctx context.Context, services []string, since time.Tim
 	if err != nil {
 		return err
 	}
-	if err := ss.unreachable(hosts); err != nil {
-		return err
-	}
+	ss.unreachable(hosts)
 	a := &attached{ss: ss, hubs: map[string]*engine.Events{}}
 	defer a.close()
 	var streams []logs.Stream

@@ -62,7 +62,8 @@ func ps(s *settings, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return ss.unreachable(hosts)
+	ss.unreachable(hosts)
+	return nil
 }
 
 // containers lists the project's containers, of the services named or of all, with one list call a host and no store.
@@ -84,22 +85,11 @@ func (ss *session) containers(ctx context.Context, services []string) ([]placeme
 	return list, hosts, nil
 }
 
-// unreachable says which hosts did not answer. A command that showed the rest says so and fails only when nobody
-// answered.
-func (ss *session) unreachable(hosts []placement.Host) error {
-	down := 0
+// unreachable says which hosts did not answer, to a user who sees what the others have.
+func (ss *session) unreachable(hosts []placement.Host) {
 	for _, h := range hosts {
-		if h.State == placement.Ready {
-			continue
+		if h.State != placement.Ready {
+			ss.display.Warn(fmt.Sprintf("host %s is unreachable, what runs there is not shown: %s", h.Name, h.Problem))
 		}
-		down++
-		if !ss.inv.Cluster() {
-			return fmt.Errorf("%s: %s", ss.c.Command.Name, h.Problem)
-		}
-		ss.display.Warn(fmt.Sprintf("host %s is unreachable, what runs there is not shown: %s", h.Name, h.Problem))
 	}
-	if down == len(hosts) {
-		return fmt.Errorf("%s: no host of %s answers", ss.c.Command.Name, ss.inv.Path)
-	}
-	return nil
 }

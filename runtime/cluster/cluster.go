@@ -80,8 +80,8 @@ func (c *Cluster) Inventory() *placement.Inventory { return c.inv }
 // Engines are the hosts' engines by host name.
 func (c *Cluster) Engines() map[string]*engine.Engine { return c.engines }
 
-// Snapshots asks all hosts at once. A host that does not answer is in the result as unreachable; two names for one
-// engine are an error.
+// Snapshots asks all hosts at once. A host that does not answer is in the result as unreachable; that none answers, and
+// two names for one engine, are errors.
 func (c *Cluster) Snapshots(ctx context.Context, q engine.Query) ([]engine.Snapshot, error) {
 	snaps := make([]engine.Snapshot, len(c.inv.Hosts))
 	q.Timeout = c.opts.Timeout
@@ -98,6 +98,9 @@ func (c *Cluster) Snapshots(ctx context.Context, q engine.Query) ([]engine.Snaps
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	if err := c.anyAnswers(snaps); err != nil {
+		return nil, err
+	}
 	byID := map[string]string{}
 	for _, s := range snaps {
 		if s.Host.EngineID == "" {
@@ -110,6 +113,19 @@ func (c *Cluster) Snapshots(ctx context.Context, q engine.Query) ([]engine.Snaps
 		byID[s.Host.EngineID] = s.Host.Name
 	}
 	return snaps, nil
+}
+
+// anyAnswers fails when no host could be reached at all: there is nothing then that a command could work on.
+func (c *Cluster) anyAnswers(snaps []engine.Snapshot) error {
+	for _, s := range snaps {
+		if s.Host.State == placement.Ready {
+			return nil
+		}
+	}
+	if !c.inv.Cluster() {
+		return errors.New(snaps[0].Host.Problem)
+	}
+	return fmt.Errorf("no host of %s answers; the first, %s: %s", c.inv.Path, snaps[0].Host.Name, snaps[0].Host.Problem)
 }
 
 // Observe makes the observation of a project: one snapshot of all hosts in parallel and one store read. project may be
@@ -167,9 +183,14 @@ func (c *Cluster) Look(ctx context.Context, name string, project *placement.Proj
 	return assemble(c.inv, name, snaps, view), nil
 }
 
-// View reads the whole store at one revision.
+// Dump is everything that berth keeps in the store, at one revision. The store must be open.
+func (c *Cluster) Dump(ctx context.Context) (store.Snapshot, error) {
+	return c.store.Get(ctx, ledger.Root)
+}
+
+// View is Dump, decoded.
 func (c *Cluster) View(ctx context.Context) (*ledger.View, error) {
-	snap, err := c.store.Get(ctx, ledger.Root)
+	snap, err := c.Dump(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -17,23 +19,28 @@ import (
 // sshHost is the URL that requests over ssh carry; nothing resolves it.
 const sshHost = "http://docker.example.com"
 
+// controlName is the length of a control socket's name, hex digits.
+const controlName = 20
+
 // maxControlDir is the longest folder that ssh can put its control socket in: a Unix socket path has at most 103
-// bytes everywhere, and ssh appends a slash, 40 hex digits (%C) and, while it binds, 17 more characters.
-const maxControlDir = 103 - 1 - 40 - 17
+// bytes everywhere; there are a slash, the name and, while ssh binds it, 17 more characters to come.
+const maxControlDir = 103 - 1 - controlName - 17
 
 // sshDialer runs `docker system dial-stdio` on the host through the ssh program, so that the user's keys, agent and
 // ssh configuration count. All connections to a host share one authenticated session (ControlMaster): the first costs
 // a handshake, the others a few milliseconds.
 func sshDialer(address string, h placement.InventoryHost) (func(context.Context, string, string) (net.Conn, error), error) {
-	helper, err := connhelper.GetConnectionHelperWithSSHOpts(address, sshFlags(h, controlDir(os.Getenv, os.Getuid())))
+	helper, err := connhelper.GetConnectionHelperWithSSHOpts(address, sshFlags(address, h, controlDir(os.Getenv, os.Getuid())))
 	if err != nil {
 		return nil, fmt.Errorf("address %q: %w", address, err)
 	}
 	return helper.Dialer, nil
 }
 
-// sshFlags are ssh's options for a host. control is the folder of control sockets, "" for none.
-func sshFlags(h placement.InventoryHost, control string) []string {
+// sshFlags are ssh's options for a host. control is the folder of control sockets, "" for none. A session is shared
+// only with the same address, key and host keys: it must not let in whom ssh itself would refuse. A session to a host that
+// has gone dies within 15 s, or connections would queue behind it.
+func sshFlags(address string, h placement.InventoryHost, control string) []string {
 	var flags []string
 	if h.Identity != "" {
 		// IdentitiesOnly: an agent full of other keys would use up the server's attempts first.
@@ -43,8 +50,10 @@ func sshFlags(h placement.InventoryHost, control string) []string {
 		flags = append(flags, "-o", "UserKnownHostsFile="+h.KnownHosts, "-o", "StrictHostKeyChecking=yes")
 	}
 	if control != "" {
-		flags = append(flags, "-o", "ControlMaster=auto", "-o", "ControlPath="+filepath.Join(control, "%C"),
-			"-o", "ControlPersist=60")
+		sum := sha256.Sum256([]byte(address + "\x00" + h.Identity + "\x00" + h.KnownHosts))
+		name := hex.EncodeToString(sum[:])[:controlName]
+		flags = append(flags, "-o", "ControlMaster=auto", "-o", "ControlPath="+filepath.Join(control, name),
+			"-o", "ControlPersist=60", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
 	}
 	return flags
 }

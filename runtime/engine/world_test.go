@@ -197,3 +197,9 @@ func (b *bench) awaitExit(id string) int {
 }
 
 func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// serviceOf is a service that sleeps.
+func serviceOf(name string) *placement.Service {
+	spec := &types.ServiceConfig{Name: name, ContainerSpec: types.ContainerSpec{Image: lab.Busybox, Command: types.ShellCommand{"sleep", "600"}}}
+	return &placement.Service{Name: name, Image: lab.Busybox, Replicas: 1, ConfigHash: "h", Spec: spec, Networks: []placement.Attachment{{Network: "default"}}}
+}

@@ -29,7 +29,7 @@ func Txn(project string, c *scheduler.Change, allocated int64) (store.Txn, error
 	}
 	if len(c.Networks)+len(c.Endpoints) > 0 {
 		t.Compares = append(t.Compares, store.Compare{Key: Allocation, Modified: allocated})
-		t.Puts = append(t.Puts, store.Put{Key: Allocation, Value: []byte(project)})
+		t.Puts = append(t.Puts, store.Put{Key: Allocation})
 	}
 	for _, e := range c.Endpoints {
 		put(EndpointKey(e), e)

@@ -81,6 +81,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	case <-ctx.Done():
 		err = fmt.Errorf("it waits for the other members (%s): %w", cfg.others(), ctx.Err())
 	}
+	// Close waits for the client listeners, and those wait to become ready until the server stops.
+	s.etcd.Server.Stop()
 	s.Stop()
 	return nil, cfg.startError(err)
 }

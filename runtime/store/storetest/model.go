@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,8 +18,10 @@ import (
 // and compares results, contents and the watch's history.
 func testModel(t *testing.T, s Server) {
 	st := open(t, s)
-	ctx := bound(t)
+	parent := t.Context()
 	rapid.Check(t, func(t *rapid.T) {
+		ctx, cancel := context.WithTimeout(parent, limit)
+		defer cancel()
 		p := prefix()
 		model := state{}
 		start := get(ctx, t, st, p).Revision
