@@ -20,7 +20,7 @@ type slot struct {
 
 type heldPort struct {
 	Port
-	by string // "web.1"; "" for another project
+	by Task // zero for another project
 }
 
 // NewBoard sets up the hosts with what other projects hold there. The hosts are not copied and must not change.
@@ -64,10 +64,10 @@ func (b *Board) Hold(host int, t Task, r Reservation, ports []Port) {
 	s.used = s.used.Add(r)
 	s.tasks++
 	b.services[b.Service(t.Service)][host]++
-	s.hold(t.String(), ports)
+	s.hold(t, ports)
 }
 
-func (s *slot) hold(by string, ports []Port) {
+func (s *slot) hold(by Task, ports []Port) {
 	for _, p := range ports {
 		if p.Published != 0 {
 			s.ports = append(s.ports, heldPort{p, by})
@@ -83,7 +83,7 @@ func (b *Board) Put(host int, r *Request) {
 		p := &r.parts[i]
 		s.tasks += p.count
 		b.services[p.index][host] += p.count
-		s.hold(p.task.String(), p.service.Ports)
+		s.hold(p.task, p.service.Ports)
 	}
 }
 

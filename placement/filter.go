@@ -142,7 +142,7 @@ func (f portFilter) passes(b *Board, r *Request, host int) bool {
 }
 
 // conflict finds the first wanted port that is taken, and by whom.
-func (portFilter) conflict(b *Board, r *Request, host int) (Port, string, bool) {
+func (portFilter) conflict(b *Board, r *Request, host int) (Port, Task, bool) {
 	held := b.slots[host].ports
 	for i := range r.parts {
 		p := &r.parts[i]
@@ -153,30 +153,30 @@ func (portFilter) conflict(b *Board, r *Request, host int) (Port, string, bool) 
 				}
 			}
 			if p.count > 1 && want.Published != 0 {
-				return want, p.task.String(), true // the request would hold it twice
+				return want, p.task, true // the request would hold it twice
 			}
 			for k := range r.parts[:i] {
 				for _, other := range r.parts[k].service.Ports {
 					if want.Conflicts(other) {
-						return want, r.parts[k].task.String(), true
+						return want, r.parts[k].task, true
 					}
 				}
 			}
 			for _, other := range p.service.Ports[:j] {
 				// One entry twice is one binding; two entries that overlap cannot both be bound.
 				if want != other && want.Conflicts(other) {
-					return want, p.task.String(), true
+					return want, p.task, true
 				}
 			}
 		}
 	}
-	return Port{}, "", false
+	return Port{}, Task{}, false
 }
 
 func (f portFilter) explain(b *Board, r *Request, host int) string {
 	port, by, _ := f.conflict(b, r, host)
-	if by == "" {
-		by = "another project"
+	if by == (Task{}) {
+		return fmt.Sprintf("port %s is taken by another project", port)
 	}
 	return fmt.Sprintf("port %s is taken by %s", port, by)
 }

@@ -13,7 +13,7 @@ import (
 
 const (
 	firstVNI   = 1 << 20 // swarm starts at 4096 (OVERLAY.md)
-	subnetBits = 20      // of a network whose subnet berth chooses: 4094 addresses
+	subnetBits = 20      // of a network whose subnet berth chooses: 4094 addresses; fewer bits where tasks or hosts need more
 	maxBlock   = 16      // addresses of a host's block
 	minBlock   = 4       // the reserved first one, the gateway, and two for docker run
 )
@@ -75,7 +75,7 @@ func (u *upper) allocate() error {
 		if len(users) == 0 || !u.isOverlay(n) {
 			continue
 		}
-		v, err := u.openOverlay(n, overlays)
+		v, err := u.openOverlay(n, len(users), overlays)
 		if err != nil {
 			return fmt.Errorf("network %s: %w", n.Name, err)
 		}
@@ -140,8 +140,9 @@ func attachment(s *placement.Service, network string) *placement.Attachment {
 	return nil
 }
 
-// openOverlay finds the record of a network or makes one, and collects the addresses that are taken on it.
-func (u *upper) openOverlay(n *placement.NetworkSpec, made map[string]*overlay) (*overlay, error) {
+// openOverlay finds the record of a network or makes one for so many tasks, and collects the addresses that are taken
+// on it.
+func (u *upper) openOverlay(n *placement.NetworkSpec, tasks int, made map[string]*overlay) (*overlay, error) {
 	v := &overlay{spec: n, own: !n.External, used: map[netip.Addr]string{}, reserved: map[netip.Addr]string{}}
 	if old := u.w.overlays[n.Name]; old != nil {
 		v.Network = *old
@@ -152,7 +153,7 @@ func (u *upper) openOverlay(n *placement.NetworkSpec, made map[string]*overlay) 
 		if err := u.checkRecord(v, n); err != nil {
 			return nil, err
 		}
-	} else if err := u.newOverlay(v, n, made); err != nil {
+	} else if err := u.newOverlay(v, n, tasks, made); err != nil {
 		return nil, err
 	}
 	v.pool = v.Subnet
@@ -206,7 +207,7 @@ func (u *upper) checkRecord(v *overlay, n *placement.NetworkSpec) error {
 }
 
 // newOverlay gives a new network its subnet and number.
-func (u *upper) newOverlay(v *overlay, n *placement.NetworkSpec, made map[string]*overlay) error {
+func (u *upper) newOverlay(v *overlay, n *placement.NetworkSpec, tasks int, made map[string]*overlay) error {
 	taken := map[netip.Prefix]string{}
 	numbers := map[uint32]bool{}
 	for i := range u.o.Overlays {
@@ -234,7 +235,7 @@ func (u *upper) newOverlay(v *overlay, n *placement.NetworkSpec, made map[string
 		}
 	} else {
 		var err error
-		if subnet, err = u.freeSubnet(taken); err != nil {
+		if subnet, err = u.freeSubnet(wantedBits(tasks, len(u.o.Hosts)), taken); err != nil {
 			return err
 		}
 	}
@@ -242,7 +243,7 @@ func (u *upper) newOverlay(v *overlay, n *placement.NetworkSpec, made map[string
 		Name: n.Name, Project: u.p.Name, Key: n.Key, VNI: vni, Subnet: subnet, MTU: u.o.MTU, Internal: n.Internal,
 		Labels: map[string]string{
 			"com.docker.compose.project": u.p.Name, "com.docker.compose.network": n.Key,
-			"com.docker.compose.config-hash": placement.NetworkHash(n),
+			"com.docker.compose.config-hash": n.ConfigHash,
 		},
 		Blocks: map[string]placement.Block{},
 	}
@@ -277,14 +278,24 @@ func (u *upper) overlap(subnet netip.Prefix, taken map[netip.Prefix]string) stri
 	return ""
 }
 
-// freeSubnet is the lowest free subnet of the pool.
-func (u *upper) freeSubnet(taken map[netip.Prefix]string) (netip.Prefix, error) {
+// wantedBits is the prefix length of a network that berth chooses: the tasks fit into one half, and the smallest
+// blocks of all hosts into the other.
+func wantedBits(tasks, hosts int) int {
+	bits := subnetBits
+	for bits > 12 && 2*max(tasks, hosts*minBlock) > 1<<(32-bits) {
+		bits--
+	}
+	return bits
+}
+
+// freeSubnet is the lowest free subnet of the pool with so many bits, or of all of a pool's prefix that is smaller.
+func (u *upper) freeSubnet(bits int, taken map[netip.Prefix]string) (netip.Prefix, error) {
 	clash := ""
 	for _, pool := range u.o.Pool {
 		if !pool.Addr().Is4() {
 			continue
 		}
-		size := max(subnetBits, pool.Bits())
+		size := max(bits, pool.Bits())
 		for p := netip.PrefixFrom(pool.Masked().Addr(), size); p.IsValid() && pool.Contains(p.Addr()); {
 			if clash = u.overlap(p, taken); clash == "" {
 				return p, nil

@@ -186,7 +186,7 @@ func (u *upper) checkNetwork(host string, n *placement.NetworkSpec, there *place
 		u.warn("a network with name %s exists%s but was not created for project %q. Set `external: true` to use an existing network", n.Name, where, u.p.Name)
 	case u.o.Cluster && u.isOverlay(n) || u.opts.NoRecreate:
 	default:
-		want := placement.NetworkHash(n)
+		want := n.ConfigHash
 		if names := u.strangers(host, n); there.ConfigHash != "" && want != "" && there.ConfigHash != want && len(names) > 0 {
 			u.warn("network %s%s differs from the file and is left as it is, because %s uses it and is not part of this command", n.Name, where, shorten(names))
 		}
@@ -220,7 +220,7 @@ func (u *upper) needVolumes(m *made, tasks []*task) {
 				m.volumes[key{host, v.Name}] = u.g.add(Step{Kind: CreateVolume, Host: host, Name: v.Name, Volume: v}, m.record)
 				continue
 			}
-			if want := placement.VolumeHash(v); there.Project == u.p.Name && there.ConfigHash != "" && want != "" && there.ConfigHash != want {
+			if want := v.ConfigHash; there.Project == u.p.Name && there.ConfigHash != "" && want != "" && there.ConfigHash != want {
 				u.warn("volume %s differs from the file and is left as it is, with its data; remove it to have it made anew", v.Name)
 			}
 		}

@@ -81,7 +81,7 @@ func (u *upper) divergedNetwork(host string, n *placement.NetworkSpec) bool {
 	if u.o.Cluster && u.isOverlay(n) || n.External || u.opts.NoRecreate || e == nil || e.Project != u.p.Name {
 		return false
 	}
-	want := placement.NetworkHash(n)
+	want := n.ConfigHash
 	return e.ConfigHash != "" && want != "" && e.ConfigHash != want && len(u.strangers(host, n)) == 0
 }
 

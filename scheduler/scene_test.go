@@ -301,7 +301,7 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 			}
 		}
 		o.Networks = append(o.Networks, placement.EngineNetwork{
-			Host: x.Host, Name: x.Name, Project: s.p.Name, Key: x.Network.Key, ConfigHash: placement.NetworkHash(x.Network)})
+			Host: x.Host, Name: x.Name, Project: s.p.Name, Key: x.Network.Key, ConfigHash: x.Network.ConfigHash})
 	case RemoveNetwork:
 		for i := range o.Containers {
 			if _, ok := o.Containers[i].Networks[x.Name]; ok && o.Containers[i].Host == x.Host && o.Containers[i].Running() {

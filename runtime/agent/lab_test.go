@@ -18,6 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/versions"
+
 	"berth/fixtures/lab/lab"
 	"berth/placement"
 	"berth/runtime/agent"
@@ -183,9 +187,7 @@ func (b *bed) await(what string, holds func(keys map[string][]byte) bool) {
 	limit := time.NewTimer(30 * time.Second)
 	defer limit.Stop()
 	for {
-		b.mu.Lock()
-		ok, changed := holds(b.keys), b.changed
-		b.mu.Unlock()
+		ok, changed := b.look(holds)
 		if ok {
 			return
 		}
@@ -195,6 +197,13 @@ func (b *bed) await(what string, holds func(keys map[string][]byte) bool) {
 			b.t.Fatalf("not within 30 s: %s", what)
 		}
 	}
+}
+
+// look lets holds see the store's keys; it may end the test.
+func (b *bed) look(holds func(keys map[string][]byte) bool) (bool, chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return holds(b.keys), b.changed
 }
 
 func (b *bed) start(h *lab.Host) {
@@ -267,13 +276,27 @@ func (b *bed) ready(revision int64) {
 	}
 }
 
-// run starts a container at its endpoint.
-func (b *bed) run(e placement.Endpoint, options ...string) {
+// run starts a container at its endpoint, as the command line does.
+func (b *bed) run(e placement.Endpoint, health ...string) {
 	b.t.Helper()
-	args := []string{"docker", "run", "-d", "--name", e.Container, "--network", e.Network, "--ip", e.IP.String(),
-		"--mac-address", e.MAC, "--dns", b.network().Blocks[e.Host].Gateway.String()}
-	args = append(append(args, options...), lab.Busybox, "sleep", "1000")
-	b.on(e.Host, args...)
+	c := b.host(e.Host).Client(b.t)
+	_, err := c.Ping(b.t.Context())
+	must(b.t, err)
+	config := &container.Config{Image: lab.Busybox, Cmd: []string{"sleep", "1000"}}
+	if health != nil {
+		config.Healthcheck = &container.HealthConfig{Test: health, Interval: 500 * time.Millisecond, Retries: 1}
+	}
+	place := &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: e.IP.String()}}
+	if c.NegotiateAPIVersion(b.t.Context()); versions.LessThan(c.ClientVersion(), "1.44") {
+		config.MacAddress = e.MAC //nolint:staticcheck // the only way on old engines
+	} else {
+		place.MacAddress = e.MAC
+	}
+	made, err := c.ContainerCreate(b.t.Context(), config,
+		&container.HostConfig{NetworkMode: container.NetworkMode(e.Network), DNS: []string{b.network().Blocks[e.Host].Gateway.String()}},
+		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{e.Network: place}}, nil, e.Container)
+	must(b.t, err)
+	must(b.t, c.ContainerStart(b.t.Context(), made.ID, container.StartOptions{}))
 }
 
 func (b *bed) host(name string) *lab.Host {

@@ -67,8 +67,9 @@ func (a *agent) wanted(r record, mtu int) made {
 		Name: r.Name, Bridge: overlay.BridgeName(r.VNI), Subnet: r.Subnet, Range: block.Range, Gateway: block.Gateway,
 		MTU: mtu, Internal: r.Internal, Options: r.Options, Labels: labels,
 	}
-	// Engines hand out the first address of a range, which some software takes for the network itself.
-	if first := block.Range.Masked().Addr(); first != block.Gateway {
+	// Engines hand out the first address of a range, which some software takes for the network itself. That of the
+	// whole subnet they keep by themselves, and refuse to reserve.
+	if first := block.Range.Masked().Addr(); first != block.Gateway && first != r.Subnet.Masked().Addr() {
 		spec.Reserved = []netip.Addr{first}
 	}
 	return made{spec, r.VNI}

@@ -153,6 +153,8 @@ func (v *view) applyEndpoint(network, container string, e store.Event, c *change
 	} else {
 		v.endpoints[network][container] = now
 	}
+	c.local = c.local || was && old.Host == v.me || !e.Deleted && now.Host == v.me
+	// The network may come later in the same revision; all its endpoints are then written together.
 	n := v.networks[network]
 	if _, here := n.block(v.me); !here {
 		return
@@ -161,7 +163,6 @@ func (v *view) applyEndpoint(network, container string, e store.Event, c *change
 		c.zones = map[string]bool{}
 	}
 	c.zones[network] = true
-	c.local = c.local || was && old.Host == v.me || !e.Deleted && now.Host == v.me
 	change := overlay.Change{VNI: n.VNI}
 	if was {
 		if o, err := v.entry(old); err == nil {

@@ -3,8 +3,10 @@ package engine
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/docker/docker/api/types/container"
 )
@@ -13,7 +15,7 @@ import (
 type State struct {
 	ID, Name       string
 	Status         string // created, running, paused, restarting, removing, exited, dead
-	Running        bool   // paused counts
+	Running        bool   // paused counts; waiting for its next restart does not
 	Health         string // "", starting, healthy, unhealthy
 	ExitCode       int    // of the last run
 	Error          string // why the last start failed, the engine's words; ""
@@ -35,7 +37,7 @@ func (e *Engine) State(ctx context.Context, id string) (State, error) {
 func stateOf(info container.InspectResponse) State {
 	s := State{ID: info.ID, Name: strings.TrimPrefix(info.Name, "/")}
 	if st := info.State; st != nil {
-		s.Status, s.Running, s.ExitCode, s.Error = string(st.Status), st.Running, st.ExitCode, st.Error
+		s.Status, s.Running, s.ExitCode, s.Error = string(st.Status), st.Running && !st.Restarting, st.ExitCode, st.Error
 		if st.Health != nil && st.Health.Status != container.NoHealthcheck {
 			s.HasHealthcheck, s.Health = true, st.Health.Status
 		}
@@ -48,21 +50,22 @@ func stateOf(info container.InspectResponse) State {
 }
 
 // Await waits until cond is done with a container's state, or fails. It looks once, and again after each event of the
-// container that may have changed its state. A container that is gone is an error (IsNotFound).
+// container that may have changed its state. A container that is gone is an error (IsNotFound), and so is an engine that
+// has not answered for lostAfter; its shorter absences are waited out.
 func (e *Engine) Await(ctx context.Context, hub *Events, id string, cond func(State) (done bool, err error)) (State, error) {
-	select {
-	case <-hub.Anchored():
-	case <-hub.Done():
-		return State{}, e.fail("wait for container", id, errStreamEnded)
-	case <-ctx.Done():
-		return State{}, e.fail("wait for container", id, ctx.Err())
-	}
-	changed := make(chan struct{}, 1)
+	const op = "wait for container"
+	changed, lost := make(chan struct{}, 1), make(chan error, 1)
 	var full atomic.Value // the full ID, once known
 	full.Store(id)
 	cancel := hub.Subscribe(func(ev Event) bool {
-		if ev.Type == Resync || ev.Type == "container" && changesState(ev.Action) &&
-			(ev.ID == full.Load() || ev.Name == id || strings.HasPrefix(ev.ID, id)) {
+		switch {
+		case ev.Type == Lost:
+			select {
+			case lost <- errors.New(ev.Attributes["error"]):
+			default:
+			}
+		case ev.Type == Resync || ev.Type == "container" && changesState(ev.Action) &&
+			(ev.ID == full.Load() || ev.Name == id || strings.HasPrefix(ev.ID, id)):
 			select {
 			case changed <- struct{}{}:
 			default: // a look is due already
@@ -71,23 +74,38 @@ func (e *Engine) Await(ctx context.Context, hub *Events, id string, cond func(St
 		return false
 	})
 	defer cancel()
+	wake := hub.Anchored()
+	var s State
 	for {
-		s, err := e.State(ctx, full.Load().(string))
+		select {
+		case <-wake:
+		case <-changed:
+		case err := <-lost:
+			return s, e.fail(op, id, err)
+		case <-hub.Done():
+			return s, e.fail(op, id, errStreamEnded)
+		case <-ctx.Done():
+			return s, e.fail(op, id, ctx.Err())
+		}
+		wake = nil // once is enough
+		now, err := e.State(ctx, full.Load().(string))
+		if transient(err) && ctx.Err() == nil {
+			continue // the stream breaks too, and tells when the engine is back
+		}
 		if err != nil {
 			return s, err
 		}
+		s = now
 		full.Store(s.ID)
 		if done, err := cond(s); done || err != nil {
 			return s, err
 		}
-		select {
-		case <-changed:
-		case <-hub.Done():
-			return s, e.fail("wait for container", id, errStreamEnded)
-		case <-ctx.Done():
-			return s, e.fail("wait for container", id, ctx.Err())
-		}
 	}
+}
+
+// transient reports whether a call failed because the engine went away under it.
+func transient(err error) bool {
+	return IsUnreachable(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // changesState reports whether a container's state may be another after the event. Health checks run by exec, so the

@@ -97,5 +97,19 @@ func BenchmarkEngine(b *testing.B) {
 			}
 		}
 	})
-	each(remove)
+	b.Run("describe the engine", func(b *testing.B) {
+		for range b.N {
+			if _, err := e.api.Info(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("remove 50", func(b *testing.B) { // once: b.N grows only while it is fast
+		for range b.N {
+			each(remove)
+		}
+	})
+	if err := e.RemoveNetwork(ctx, "shop_default"); err != nil {
+		b.Error(err)
+	}
 }

@@ -25,6 +25,9 @@ func (c *creation) mounts(s *CreateSpec, by surroundings) error {
 	for _, f := range c.Files {
 		delete(inherited, path.Dir(f.Target)) // holds a predecessor's secrets; its successor gets its own
 	}
+	for target := range c.Host.Tmpfs {
+		delete(inherited, path.Clean(target))
+	}
 	for i := range s.Service.Spec.Volumes {
 		v := s.Service.Spec.Volumes[i]
 		if old, ok := inherited[path.Clean(v.Target)]; ok {

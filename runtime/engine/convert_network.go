@@ -174,13 +174,19 @@ func (s *CreateSpec) aliases(cfg *types.ServiceNetworkConfig) []string {
 // asked for, so the linked container need not exist yet.
 func (s *CreateSpec) links() []string {
 	var list []string
+	add := func(name, alias string) {
+		if l := name + ":" + alias; !slices.Contains(list, l) {
+			list = append(list, l)
+		}
+	}
 	for _, l := range s.Service.Spec.Links {
 		service, alias, ok := strings.Cut(l, ":")
 		if !ok {
 			alias = service
 		}
-		for _, name := range s.containersOf(service) {
-			list = append(list, name+":"+alias, name+":"+service+"-"+strconv.Itoa(max(s.Task.Number, 1)))
+		for i, name := range s.containersOf(service) {
+			add(name, alias)
+			add(name, service+"-"+strconv.Itoa(i+1))
 		}
 	}
 	for _, l := range s.Service.Spec.ExternalLinks {
@@ -188,12 +194,13 @@ func (s *CreateSpec) links() []string {
 		if !ok {
 			alias = name
 		}
-		list = append(list, name+":"+alias)
+		add(name, alias)
 	}
 	return list
 }
 
-// containersOf names the containers of a linked service: the one that the plan names, else those it will have.
+// containersOf names the containers of a linked service, in order of their numbers: those that it will have, or the
+// one that the plan names.
 func (s *CreateSpec) containersOf(service string) []string {
 	if id := s.ShareWith[service]; id != "" {
 		return []string{id}

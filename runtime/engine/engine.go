@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -116,6 +117,26 @@ func (e *Engine) version(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return e.api.ClientVersion(), nil
+}
+
+// greet asks for the headers that come with every answer: Date, Server ("Docker/20.10.24 (linux)"), Ostype. It costs the
+// engine nothing, where its version call starts two programs.
+func (e *Engine) greet(ctx context.Context) (http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, e.base+"/_ping", nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := e.api.HTTPClient().Do(req)
+	if err != nil {
+		return nil, err
+	}
+	return res.Header, res.Body.Close()
+}
+
+// serverVersion reads the engine's version out of its Server header.
+func serverVersion(header http.Header) string {
+	version, _, _ := strings.Cut(strings.TrimPrefix(header.Get("Server"), "Docker/"), " ")
+	return version
 }
 
 // atLeast compares API versions numerically.

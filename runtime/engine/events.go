@@ -16,7 +16,7 @@ import (
 // Event is something that happened on an engine.
 type Event struct {
 	Time       time.Time // the engine's clock
-	Type       string    // "container", "network"; "resync" after the stream was opened anew
+	Type       string    // "container", "network"; or Resync, Lost
 	Action     string    // "start", "die", "health_status: healthy", "connect" …
 	ID         string    // of the container or network
 	Name       string    // its name at the time
@@ -26,6 +26,13 @@ type Event struct {
 // Resync is the type of the event that tells of a newly opened stream: a restarted engine has forgotten what happened
 // before, so look again.
 const Resync = "resync"
+
+// Lost is the type of the event that tells that the engine has not answered for lostAfter or longer. Its attribute
+// "error" says why. It comes again with each further attempt that fails.
+const Lost = "lost"
+
+// lostAfter is how long an engine may be away (a restart takes some seconds) before its waiters are told.
+const lostAfter = 20 * time.Second
 
 // Events is one stream of an engine's container and network events, shared by any number of subscribers. It survives
 // the engine's restarts: the stream is opened again from where it broke.
@@ -98,26 +105,24 @@ const (
 func (h *Events) run(ctx context.Context) {
 	defer close(h.done)
 	var since time.Time
-	pause := firstPause
+	pause, answered := firstPause, time.Now()
 	for ctx.Err() == nil {
+		var err error
 		if since.IsZero() {
-			now, err := h.engine.now(ctx)
-			if err != nil {
-				_ = sleep(ctx, pause)
-				pause = min(2*pause, lastPause)
-				continue
+			if since, err = h.engine.now(ctx); err == nil {
+				close(h.anchored)
 			}
-			since = now
-			close(h.anchored)
 		}
-		last, opened := h.stream(ctx, since)
-		if last.After(since) {
-			since = last
+		if err == nil {
+			var opened bool
+			if since, opened, err = h.stream(ctx, since); opened {
+				pause, answered = firstPause, time.Now()
+			}
 		}
-		if opened {
-			pause = firstPause
+		if time.Since(answered) >= lostAfter && ctx.Err() == nil {
+			h.deliver(Event{Time: answered, Type: Lost, Attributes: map[string]string{"error": problem(h.engine, err)}})
 		}
-		_ = sleep(ctx, pause)
+		_ = sleep(ctx, pause) // the loop looks at ctx
 		pause = min(2*pause, lastPause)
 	}
 }
@@ -125,43 +130,42 @@ func (h *Events) run(ctx context.Context) {
 // now is the engine's time, cut to the whole second by HTTP's Date header: a stream anchored there repeats up to a
 // second of the past and misses nothing, whatever this machine's clock says.
 func (e *Engine) now(ctx context.Context) (time.Time, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, e.base+"/_ping", nil)
+	header, err := e.greet(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
-	res, err := e.api.HTTPClient().Do(req)
-	if err != nil {
-		return time.Time{}, err
-	}
-	res.Body.Close()
-	return http.ParseTime(res.Header.Get("Date"))
+	return http.ParseTime(header.Get("Date"))
 }
 
-// stream reads one connection's events until it breaks. last is just after the latest event.
-func (h *Events) stream(ctx context.Context, since time.Time) (last time.Time, opened bool) {
+// stream reads one connection's events until it breaks. It gives the time just after the latest event, or the one
+// before when there was none, and whether the engine answered at all.
+func (h *Events) stream(ctx context.Context, since time.Time) (last time.Time, opened bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	messages, errs := h.engine.api.Events(ctx, events.ListOptions{
 		Since:   fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond()),
 		Filters: filters.NewArgs(filters.Arg("type", "container"), filters.Arg("type", "network")),
 	})
-	select {
-	case <-errs:
-		return since, false
-	default:
+	// The client has waited for the answer; a refusal may be on its way to errs still, so ask once more.
+	if _, err := h.engine.greet(ctx); err != nil {
+		cancel()
+		for range errs { // until the client's goroutine has ended
+		}
+		return since, false, err
 	}
 	last = since
 	h.deliver(Event{Time: since, Type: Resync})
 	for {
 		select {
 		case m := <-messages:
-			opened = true
 			at := time.Unix(0, m.TimeNano)
 			last = at.Add(1) // the engine's since includes its instant
 			h.deliver(Event{Time: at, Type: string(m.Type), Action: string(m.Action), ID: m.Actor.ID,
 				Name: m.Actor.Attributes["name"], Attributes: m.Actor.Attributes})
-		case <-errs:
+		case err := <-errs:
 			for range errs { // until the client's goroutine has ended
 			}
-			return last, opened
+			return last, true, err
 		}
 	}
 }

@@ -124,16 +124,19 @@ var removalPauses = []time.Duration{
 	20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond,
 }
 
+// patience is how many attempts a container that does not run any more gets to let go of a network by itself.
+const patience = 3
+
 // RemoveNetwork removes a network. One that is not there is success. Endpoints of containers that are gone ("ghosts",
 // seen with 20.10 after a mass removal) are waited for, then cut off by force; a container that really uses the
 // network is an error that names it.
 func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 	err := e.tryRemoveNetwork(ctx, name)
-	for _, pause := range removalPauses {
+	for attempt, pause := range removalPauses {
 		if err == nil || !activeEndpoints(err) {
 			return e.fail("remove network", name, err)
 		}
-		users, forced, inspectErr := e.releaseGhosts(ctx, name, err)
+		users, forced, inspectErr := e.releaseGhosts(ctx, name, err, attempt >= patience)
 		if inspectErr != nil {
 			return e.fail("remove network", name, inspectErr)
 		}
@@ -165,8 +168,9 @@ func (e *Engine) tryRemoveNetwork(ctx context.Context, name string) error {
 
 func activeEndpoints(err error) bool { return strings.Contains(err.Error(), "active endpoints") }
 
-// releaseGhosts force-disconnects what no container stands behind, and names the containers that are really there.
-func (e *Engine) releaseGhosts(ctx context.Context, name string, refused error) (users []string, forced bool, err error) {
+// releaseGhosts force-disconnects what no container stands behind, with stopped set also what a container that does not
+// run holds on to, and names the running containers that really use the network.
+func (e *Engine) releaseGhosts(ctx context.Context, name string, refused error, stopped bool) (users []string, forced bool, err error) {
 	info, err := e.api.NetworkInspect(ctx, name, network.InspectOptions{})
 	if IsNotFound(err) {
 		return nil, true, nil
@@ -174,25 +178,33 @@ func (e *Engine) releaseGhosts(ctx context.Context, name string, refused error) 
 	if err != nil {
 		return nil, false, err
 	}
-	ghosts := endpointNames(refused)
+	ghosts := map[string]bool{}
+	for _, n := range endpointNames(refused) {
+		ghosts[n] = true
+	}
 	for id, end := range info.Containers {
-		// An endpoint without a container is listed as "ep-<endpoint ID>".
-		if !strings.HasPrefix(id, "ep-") {
-			_, err := e.api.ContainerInspect(ctx, id)
-			if err == nil {
-				users = append(users, "container "+end.Name)
-				ghosts = slices.DeleteFunc(ghosts, func(g string) bool { return g == end.Name })
-				continue
-			}
-			if !IsNotFound(err) {
-				return nil, false, err
-			}
+		if strings.HasPrefix(id, "ep-") { // how an endpoint without a container is listed
+			ghosts[end.Name] = true
+			continue
 		}
-		ghosts = append(ghosts, end.Name)
+		s, err := e.State(ctx, id)
+		switch {
+		case IsNotFound(err):
+			ghosts[end.Name] = true
+		case err != nil:
+			return nil, false, err
+		case s.Running || s.Status == "restarting":
+			users = append(users, "container "+end.Name)
+			delete(ghosts, end.Name)
+		case stopped:
+			ghosts[end.Name] = true
+		default: // on its way out
+			delete(ghosts, end.Name)
+		}
 	}
 	slices.Sort(users)
-	for _, g := range ghosts {
-		if g != "" && e.api.NetworkDisconnect(ctx, info.ID, g, true) == nil {
+	for _, g := range sortedKeys(ghosts) {
+		if e.api.NetworkDisconnect(ctx, info.ID, g, true) == nil {
 			forced = true
 		}
 	}

@@ -104,8 +104,8 @@ func (o *observation) run(ctx context.Context) error {
 	})
 	if o.query.Light {
 		g.Go(func() error {
-			v, err := api.ServerVersion(each)
-			o.info.ServerVersion, o.info.OSType, o.info.Architecture = v.Version, v.Os, v.Arch
+			header, err := o.engine.greet(each)
+			o.info.ServerVersion, o.info.OSType = serverVersion(header), header.Get("Ostype")
 			return err
 		})
 		return g.Wait()

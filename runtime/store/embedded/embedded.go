@@ -69,6 +69,9 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded store: member %s: %w", cfg.Name, err)
 	}
+	if err := cfg.awaitTurn(ctx); err != nil {
+		return nil, fmt.Errorf("embedded store: member %s: %w", cfg.Name, err)
+	}
 	if s.etcd, err = embed.StartEtcd(ec); err != nil {
 		return nil, cfg.startError(err)
 	}
@@ -82,7 +85,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		err = fmt.Errorf("it waits for the other members (%s): %w", cfg.others(), ctx.Err())
 	}
 	// Close waits for the client listeners, and those wait to become ready until the server stops.
-	s.etcd.Server.Stop()
+	s.etcd.Server.HardStop()
 	s.Stop()
 	return nil, cfg.startError(err)
 }
@@ -90,12 +93,31 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 // Err delivers what ends a member that Stop did not end, and is closed when it has stopped.
 func (s *Server) Err() <-chan error { return s.etcd.Err() }
 
-// Stop hands leadership on, ends all requests, closes the listeners and the database, and waits until that is done.
+// Stop hands leadership on, ends all requests, closes the listeners and the database, and waits until that is done:
+// under a second, two when there is nobody to hand leadership to.
 func (s *Server) Stop() {
 	s.stop.Do(func() {
 		s.streams.end()
+		if !s.handOver() {
+			// Close would try again, for 7 s.
+			s.etcd.Server.HardStop()
+		}
 		s.etcd.Close()
 	})
+}
+
+// handOver makes another member the leader if this one is. It reports whether there is nothing left to hand over.
+func (s *Server) handOver() bool {
+	moved := make(chan error, 1)
+	go func() { moved <- s.etcd.Server.TryTransferLeadershipOnShutdown() }()
+	select {
+	case err := <-moved:
+		return err == nil
+	case <-time.After(election):
+		s.etcd.Server.HardStop() // ends the transfer too
+		<-moved
+		return false
+	}
 }
 
 func (cfg Config) etcd(streams *streams) (*embed.Config, error) {

@@ -78,6 +78,14 @@ type relay struct {
 	conns []net.Conn
 	wg    sync.WaitGroup
 	dials int
+	muted bool
+}
+
+// mute swallows everything from now on and keeps the connections open.
+func (r *relay) mute() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.muted = true
 }
 
 func (r *relay) dial(ctx context.Context, addr string) (net.Conn, error) {
@@ -93,8 +101,8 @@ func (r *relay) dial(ctx context.Context, addr string) (net.Conn, error) {
 	}
 	near, end := net.Pipe()
 	r.conns = append(r.conns, far, end)
-	r.wg.Go(func() { pump(far, end) })
-	r.wg.Go(func() { pump(end, far) })
+	r.wg.Go(func() { r.pump(far, end) })
+	r.wg.Go(func() { r.pump(end, far) })
 	return near, nil
 }
 
@@ -121,11 +129,14 @@ func (r *relay) drop() {
 }
 
 // pump copies until either side closes, then closes both.
-func pump(to, from net.Conn) {
+func (r *relay) pump(to, from net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 {
+		r.mu.Lock()
+		muted := r.muted
+		r.mu.Unlock()
+		if n > 0 && !muted {
 			if _, werr := to.Write(buf[:n]); werr != nil {
 				break
 			}

@@ -23,6 +23,7 @@ type UnreachableError struct {
 	Endpoints []string // host:port
 	Causes    []error  // of the last attempt, by endpoint; nil where one got no answer at all
 	Timeout   time.Duration
+	TLS       bool // was tried with TLS
 }
 
 // Error is one sentence that names the store as hosts.yml does. The causes stand once if they are all the same.
@@ -74,6 +75,8 @@ func (e *UnreachableError) sentence(err error) string {
 		return "it does not speak TLS"
 	case refusal(err) != nil:
 		return "it refused our certificate (" + refusal(err).Error() + ")"
+	case errors.Is(err, io.EOF) && e.TLS:
+		return "it hung up; does it speak TLS?"
 	case errors.Is(err, io.EOF):
 		return "it hung up; does it want TLS?"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
@@ -85,7 +88,7 @@ func (e *UnreachableError) sentence(err error) string {
 }
 
 func (s *client) unreachable() error {
-	e := &UnreachableError{Endpoints: s.endpoints, Timeout: s.timeout}
+	e := &UnreachableError{Endpoints: s.endpoints, Timeout: s.timeout, TLS: s.secure}
 	for _, addr := range s.endpoints {
 		e.Causes = append(e.Causes, s.attempts.last(addr))
 	}

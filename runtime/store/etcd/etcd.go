@@ -53,6 +53,7 @@ func Open(ctx context.Context, cfg Config) (store.Store, error) {
 	}
 	s := &client{
 		endpoints: endpoints,
+		secure:    secure,
 		timeout:   cfg.Timeout,
 		attempts:  newAttempts(),
 		done:      make(chan struct{}),
@@ -114,6 +115,7 @@ type client struct {
 	etcd      *clientv3.Client
 	leases    etcdserverpb.LeaseClient
 	endpoints []string // host:port
+	secure    bool     // with TLS
 	timeout   time.Duration
 	attempts  *attempts
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -75,11 +76,11 @@ func hostPort(h string) (string, error) {
 	if _, _, err := net.SplitHostPort(h); err == nil {
 		return h, nil
 	}
-	addr := net.JoinHostPort(strings.Trim(h, "[]"), DefaultPort)
-	if _, _, err := net.SplitHostPort(addr); err != nil {
+	host := strings.Trim(h, "[]")
+	if _, err := netip.ParseAddr(host); err != nil && strings.Contains(host, ":") {
 		return "", fmt.Errorf("%q is not a host", h)
 	}
-	return addr, nil
+	return net.JoinHostPort(host, DefaultPort), nil
 }
 
 func tlsConfig(options url.Values, dir string) (*tls.Config, error) {
