@@ -44,7 +44,13 @@ func (u *upper) build() error {
 	for _, t := range tasks {
 		u.containerSteps(m, t)
 	}
-	if !u.opts.NoStart {
+	if u.opts.NoStart {
+		for _, t := range tasks {
+			if t.old != nil && !t.fresh() && up(t.old) {
+				u.plan.Running = append(u.plan.Running, *t.old)
+			}
+		}
+	} else {
 		u.starts(m)
 	}
 	u.forgetStep()

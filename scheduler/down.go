@@ -25,7 +25,8 @@ type downer struct {
 	plan   *Plan
 	change *Change
 	forget *Change
-	away   map[string][]placement.Task
+	away   map[string][]placement.Task // by host that does not answer
+	kept   map[string][]string         // networks that such a host keeps
 }
 
 // Down plans the removal of a project: its containers, dependents before what they depend on, then its networks and,
@@ -36,6 +37,7 @@ func Down(project string, p *placement.Project, o *placement.Observation, opts D
 	d := &downer{
 		project: project, p: p, o: o, opts: opts, w: newView(project, o), change: newChange(o), forget: newChange(o),
 		plan: &Plan{Project: project, Cluster: o.Cluster}, away: map[string][]placement.Task{},
+		kept: map[string][]string{},
 	}
 	d.choose()
 	d.sort()
@@ -47,6 +49,14 @@ func Down(project string, p *placement.Project, o *placement.Observation, opts D
 	}
 	d.forgetStep()
 	d.plan.Failures = append(d.plan.Failures, leftAlone(d.w, d.away)...)
+	for i := range o.Hosts {
+		h := &o.Hosts[i]
+		if nets := d.kept[h.Name]; len(nets) > 0 && len(d.away[h.Name]) == 0 {
+			slices.Sort(nets)
+			d.plan.Failures = append(d.plan.Failures, fmt.Sprintf("host %s is unreachable%s: its part of network %s was left alone",
+				h.Name, parenthesis(h.Problem), strings.Join(nets, ", ")))
+		}
+	}
 	d.plan.Steps, _ = d.g.sorted() // steps wait only for earlier ones: there is no circle
 	return d.plan
 }
@@ -230,6 +240,7 @@ func (d *downer) record(removed []int) {
 		for h, b := range n.Blocks {
 			if d.w.unreachable(h) {
 				kept[h] = b
+				d.kept[h] = append(d.kept[h], n.Name)
 			}
 		}
 		switch {

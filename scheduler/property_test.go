@@ -59,7 +59,7 @@ func drawService(t *rapid.T, i int) option {
 	if maybe("spread", 3) {
 		s = append(s, spreadOver("node.labels.zone"))
 	}
-	if maybe("checked", 1) {
+	if i == 0 || maybe("checked", 1) {
 		s = append(s, healthcheck())
 	}
 	for _, n := range []string{"front", "back"} {
@@ -73,7 +73,11 @@ func drawService(t *rapid.T, i int) option {
 	if i > 0 && maybe("depends", 1) {
 		d := rapid.IntRange(0, i-1).Draw(t, "on service")
 		flags := rapid.SampledFrom([]string{"", "optional", "restart"}).Draw(t, "flags")
-		s = append(s, dependsOn(fmt.Sprintf("s%d", d), placement.Started, flags))
+		condition := placement.Started
+		if d == 0 && maybe("healthy", 1) {
+			condition = placement.Healthy // s0 always has a health check
+		}
+		s = append(s, dependsOn(fmt.Sprintf("s%d", d), condition, flags))
 	}
 	if i > 0 && maybe("shares", 5) {
 		s = append(s, sharesWith(fmt.Sprintf("s%d", rapid.IntRange(0, i-1).Draw(t, "with service"))))
@@ -87,6 +91,12 @@ func mutate(t *rapid.T, s *scene) {
 		if rapid.Bool().Draw(t, "edit "+v.Name) {
 			v.ConfigHash += "x"
 			v.Replicas = rapid.IntRange(0, 4).Draw(t, "new replicas")
+			if rapid.IntRange(0, 3).Draw(t, "new port") == 0 {
+				v.Ports = []placement.Port{{Published: uint16(80 + rapid.IntRange(0, 1).Draw(t, "new port number")), Protocol: "tcp"}}
+			}
+			if len(v.Networks) > 0 && rapid.IntRange(0, 3).Draw(t, "leave a network") == 0 {
+				v.Networks = v.Networks[1:]
+			}
 			if len(v.Constraints) > 0 && rapid.Bool().Draw(t, "drop constraint") {
 				v.Constraints = nil
 			} else if rapid.IntRange(0, 3).Draw(t, "constrain") == 0 {
@@ -172,10 +182,7 @@ func TestSafetyNoPlanOverfillsAHostOrSharesAPort(t *testing.T) {
 		s := drawWorld(t)
 		for range 3 {
 			plan := tryUp(t, s)
-			t.Logf("%s%v %v", plan, plan.Unplaced, s.o.Pins)
-			for _, v := range s.p.Services {
-				t.Logf("%+v", *v)
-			}
+			t.Logf("%s%v", plan, plan.Unplaced)
 			s.apply(t, plan)
 			checkSafe(t, s)
 			mutate(t, s)
@@ -226,6 +233,69 @@ func TestLivenessAnInterruptedUpConverges(t *testing.T) {
 	})
 }
 
+// someSteps carries out steps in any order that After allows, as a parallel executor that dies at some moment.
+func someSteps(t *rapid.T, s *scene, p *Plan) {
+	r := rand.New(rand.NewSource(rapid.Int64().Draw(t, "order")))
+	done := make([]bool, len(p.Steps))
+	for range rapid.IntRange(0, len(p.Steps)).Draw(t, "steps done") {
+		var ready []int
+		for i := range p.Steps {
+			if !done[i] && !slices.ContainsFunc(p.Steps[i].After, func(a int) bool { return !done[a] }) {
+				ready = append(ready, i)
+			}
+		}
+		i := ready[r.Intn(len(ready))]
+		s.step(t, p, &p.Steps[i])
+		done[i] = true
+	}
+}
+
+func TestLivenessAKilledParallelUpConverges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawWorld(t)
+		if rapid.Bool().Draw(t, "something runs already") {
+			s.apply(t, tryUp(t, s))
+			mutate(t, s)
+		}
+		plan := tryUp(t, s)
+		if len(plan.Unplaced) > 0 {
+			return
+		}
+		straight := s.clone()
+		straight.apply(t, plan)
+		someSteps(t, s, plan)
+		again := tryUp(t, s)
+		t.Logf("first\n%s\nsecond\n%s", plan, again)
+		s.apply(t, again)
+		checkSafe(t, s)
+		if third := tryUp(t, s); !third.Empty() {
+			t.Fatalf("still\n%s", third)
+		}
+		want, got := straight.summary(), s.summary()
+		if !s.o.Cluster { // without a store numbers may differ: new ones are one more than the highest
+			want, got = straight.counts(), s.counts()
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+// counts is the number of tasks of each service that run.
+func (s *scene) counts() []string {
+	n := map[string]int{}
+	for i := range s.o.Containers {
+		c := &s.o.Containers[i]
+		n[c.Task.Service+" "+c.State+" "+c.ConfigHash]++
+	}
+	var all []string
+	for k, v := range n {
+		all = append(all, fmt.Sprintf("%s: %d", k, v))
+	}
+	slices.Sort(all)
+	return all
+}
+
 func TestThePlanDoesNotDependOnTheOrderOfTheObservation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawWorld(t)
@@ -262,10 +332,7 @@ func TestDownLeavesNothing(t *testing.T) {
 			p = nil
 		}
 		plan := Down("app", p, s.o, DownOptions{Volumes: true})
-		stop := rapid.IntRange(0, len(plan.Steps)).Draw(t, "interrupted after")
-		for i := range stop {
-			s.step(t, plan, &plan.Steps[i])
-		}
+		someSteps(t, s, plan)
 		s.apply(t, Down("app", p, s.o, DownOptions{Volumes: true}))
 		o := s.o
 		if n := len(o.Containers) + len(o.Networks) + len(o.Volumes) + len(o.Recorded) + len(o.Endpoints) + len(o.Overlays) + len(o.Pins); n > 0 {

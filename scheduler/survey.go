@@ -76,6 +76,9 @@ func (u *upper) survey(s *placement.Service, containers []*placement.Container, 
 		if kept := u.elect(st, all); kept != nil {
 			t := u.newTask(st, n)
 			t.old = kept
+			if !temporary(kept) && (kept.ConfigHash == s.ConfigHash || kept.Same) {
+				t.name = kept.Name // another tool or a --compatibility run may have named it otherwise
+			}
 			st.tasks = append(st.tasks, t)
 		} else {
 			st.memory = append(st.memory, n)

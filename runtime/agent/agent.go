@@ -50,6 +50,7 @@ type agent struct {
 	listing    bool            // a list job is under way
 	relist     bool            // another one is wanted
 	ended      int             // jobs of networks that have ended
+	firewall   string          // complaint about the host's firewall last logged
 }
 
 func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, log *slog.Logger) *agent {
@@ -248,6 +249,12 @@ func (a *agent) refresh() {
 	if u != a.underlay {
 		a.log.Info("underlay", "vtep", u.Addr, "device", u.Device, "mtu", u.MTU)
 		a.underlay = u
+	}
+	if said := a.net.Firewall(); said != a.firewall {
+		a.firewall = said
+		if said != "" {
+			a.log.Warn(said)
+		}
 	}
 	if a.engineID == "" {
 		return // the host's record is written once the engine has said who it is

@@ -1,11 +1,40 @@
 package agent_test
 
 import (
+	"encoding/json"
+	"net/netip"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"berth/placement"
 	"berth/runtime/ledger"
 )
+
+// pair is a network with a container on each of two hosts.
+func (b *bed) pair() (web, db placement.Endpoint) {
+	b.t.Helper()
+	web, db = endpoint(b.lab.Hosts()[0].Name(), "web", 1), endpoint(b.lab.Hosts()[1].Name(), "db", 1)
+	b.ready(b.put(map[string]any{
+		ledger.NetworkKey(testNetwork): b.network(),
+		ledger.EndpointKey(web):        web,
+		ledger.EndpointKey(db):         db,
+	}))
+	b.run(web)
+	b.run(db)
+	b.running(web)
+	b.running(db)
+	b.eventually("db resolves", func() bool { return b.resolves(web, "db", db) })
+	return web, db
+}
+
+// pings reports whether one packet gets there and back.
+func (b *bed) pings(from placement.Endpoint, to netip.Addr) bool {
+	_, err := b.inside(from, "ping", "-c", "1", "-w", "1", to.String())
+	return err == nil
+}
 
 func TestContainersOfTwoHostsReachEachOtherByName(t *testing.T) {
 	b := newBed(t, 2)
@@ -56,4 +85,157 @@ func TestContainersOfTwoHostsReachEachOtherByName(t *testing.T) {
 			t.Errorf("%s: engine networks left: %s", h, out)
 		}
 	}
+}
+
+func TestTrafficOutlivesTheAgentAndItCatchesUpWhenItComesBack(t *testing.T) {
+	b := newBed(t, 2)
+	web, db := b.pair()
+	one, two := b.lab.Hosts()[0], b.lab.Hosts()[1]
+
+	// The agent of the second host, which is no store member, is killed; the world goes on without it.
+	b.stop(two, syscall.SIGKILL)
+	if !b.pings(web, db.IP) {
+		t.Error("with the agent gone, the containers do not reach each other")
+	}
+	cache := endpoint(one.Name(), "cache", 1)
+	b.put(map[string]any{ledger.EndpointKey(cache): cache})
+	b.run(cache)
+	b.running(cache)
+	b.on(two.Name(), "docker", "stop", "-t", "0", db.Container)
+	b.put(map[string]any{ledger.ReadyKey("long_gone", two.Name()): ledger.Ready{Revision: 1},
+		ledger.StateKey(two.Name(), "long-gone-1"): ledger.State{Running: true}})
+
+	b.start(two)
+	b.await("the stopped container is known to be stopped", func(keys map[string][]byte) bool {
+		return string(keys[ledger.StateKey(two.Name(), db.Container)]) == `{"running":false}`
+	})
+	b.await("what its earlier life left is gone", func(keys map[string][]byte) bool {
+		return keys[ledger.ReadyKey("long_gone", two.Name())] == nil && keys[ledger.StateKey(two.Name(), "long-gone-1")] == nil
+	})
+	b.on(two.Name(), "docker", "start", db.Container)
+	b.eventually("the container that came meanwhile is found", func() bool { return b.resolves(db, "cache", cache) })
+	if !b.pings(db, cache.IP) {
+		t.Error("the container that came meanwhile is not reached")
+	}
+}
+
+func TestARemovedNetworkAnEngineRestartAndARebootAreMended(t *testing.T) {
+	b := newBed(t, 2)
+	web, db := b.pair()
+	two := b.lab.Hosts()[1]
+
+	b.on(two.Name(), "docker", "rm", "-f", db.Container)
+	b.on(two.Name(), "docker", "network", "rm", testNetwork)
+	var old ledger.Ready
+	must(t, json.Unmarshal(b.keys[ledger.ReadyKey(testNetwork, two.Name())], &old))
+	b.await("the network is made again", func(keys map[string][]byte) bool {
+		var now ledger.Ready
+		return json.Unmarshal(keys[ledger.ReadyKey(testNetwork, two.Name())], &now) == nil && now.EngineNetwork != old.EngineNetwork && now.Problem == ""
+	})
+	b.run(db)
+	b.running(db)
+	b.eventually("db resolves after its network was removed", func() bool { return b.resolves(web, "db", db) })
+
+	// The engine dies and comes back; the agent lives through it.
+	must(t, two.Kill(t.Context()))
+	must(t, two.Restart(t.Context()))
+	b.on(two.Name(), "docker", "start", db.Container)
+	b.running(db)
+	b.eventually("db resolves after the engine's restart", func() bool { return b.resolves(web, "db", db) })
+	b.eventually("db is reached after the engine's restart", func() bool { return b.pings(web, db.IP) })
+
+	// The host loses power: its engine makes the bridge before the agent is there, without the tunnel.
+	must(t, two.PowerOff(t.Context()))
+	_ = b.agents[two.Name()].cmd.Wait()
+	b.await("its lease has run out", func(keys map[string][]byte) bool { return keys[ledger.AliveKey(two.Name())] == nil })
+	b.eventually("db has no address meanwhile", func() bool { return b.resolves(web, "db") })
+	must(t, two.Restart(t.Context()))
+	b.start(two)
+	b.await("the host is back", func(keys map[string][]byte) bool { return keys[ledger.AliveKey(two.Name())] != nil })
+	b.on(two.Name(), "docker", "start", db.Container)
+	b.running(db)
+	b.eventually("db resolves after the reboot", func() bool { return b.resolves(web, "db", db) })
+	b.eventually("db is reached after the reboot", func() bool { return b.pings(web, db.IP) })
+}
+
+func TestAMovedContainerIsReachedAtItsOldAddress(t *testing.T) {
+	b := newBed(t, 2)
+	web, db := b.pair()
+	if !b.pings(web, db.IP) {
+		t.Fatal("not reached before the move")
+	}
+	b.on(db.Host, "docker", "rm", "-f", db.Container)
+	moved := db
+	moved.Host = web.Host
+	b.put(map[string]any{ledger.EndpointKey(moved): moved})
+	b.run(moved)
+	if took := b.eventually("the moved container is reached", func() bool { return b.pings(web, db.IP) }); took > time.Second {
+		t.Errorf("that took %s", took)
+	}
+	b.running(moved)
+	b.eventually("its name follows", func() bool { return b.resolves(web, "db", moved) })
+}
+
+func TestAnUnhealthyContainerHasNoName(t *testing.T) {
+	b := newBed(t, 1)
+	app := endpoint(b.lab.Hosts()[0].Name(), "app", 1)
+	b.ready(b.put(map[string]any{ledger.NetworkKey(testNetwork): b.network(), ledger.EndpointKey(app): app}))
+	health := func(want string) func(map[string][]byte) bool {
+		return func(keys map[string][]byte) bool {
+			var s ledger.State
+			raw := keys[ledger.StateKey(app.Host, app.Container)]
+			return raw != nil && json.Unmarshal(raw, &s) == nil && s.Health == want
+		}
+	}
+	b.run(app, "CMD", "test", "-e", "/well")
+	b.await("it is unhealthy", health("unhealthy"))
+	b.eventually("it has no address", func() bool { return b.resolves(app, "app") })
+	if out, err := b.inside(app, "touch", "/well"); err != nil {
+		t.Fatal(err, out)
+	}
+	b.await("it is healthy", health("healthy"))
+	b.eventually("it has its address", func() bool { return b.resolves(app, "app", app) })
+}
+
+func TestANetworkThatCannotStandSaysWhy(t *testing.T) {
+	b := newBed(t, 1)
+	h := b.lab.Hosts()[0]
+	n := b.network()
+	n.MTU = 9000
+	b.put(map[string]any{ledger.NetworkKey(testNetwork): n})
+	b.await("the reason is in the store", func(keys map[string][]byte) bool {
+		return strings.Contains(string(keys[ledger.ReadyKey(testNetwork, h.Name())]), "MTU of 9000 does not fit")
+	})
+	b.ready(b.put(map[string]any{ledger.NetworkKey(testNetwork): b.network()}))
+
+	// A container of someone's own keeps the network alive; the agent waits for it and says so.
+	b.on(h.Name(), "docker", "run", "-d", "--name", "own", "--network", testNetwork, "berth-lab/busybox:1", "sleep", "1000")
+	b.put(nil, ledger.NetworkKey(testNetwork))
+	b.await("the user is named", func(keys map[string][]byte) bool {
+		return strings.Contains(string(keys[ledger.ReadyKey(testNetwork, h.Name())]), "container own")
+	})
+	b.on(h.Name(), "docker", "rm", "-f", "own")
+	b.await("the network is gone", func(keys map[string][]byte) bool { return keys[ledger.ReadyKey(testNetwork, h.Name())] == nil })
+}
+
+// The way from a container's start to its name on another host: engine event, inspection, store, watch, name server.
+func TestAStartedContainerIsAnsweredSoonOnOtherHosts(t *testing.T) {
+	if os.Getenv("BERTH_MEASURE") == "" {
+		t.Skip("a measurement; set BERTH_MEASURE=1")
+	}
+	b := newBed(t, 2)
+	web, db := b.pair()
+	var slowest time.Duration
+	for range 20 {
+		b.on(db.Host, "docker", "stop", "-t", "0", db.Container)
+		b.await("stopped", func(keys map[string][]byte) bool {
+			return string(keys[ledger.StateKey(db.Host, db.Container)]) == `{"running":false}`
+		})
+		b.on(db.Host, "docker", "start", db.Container)
+		begin := time.Now()
+		b.running(db)
+		slowest = max(slowest, time.Since(begin))
+	}
+	t.Logf("from the engine's answer to the state in the store, slowest of 20: %s", slowest)
+	b.eventually("resolves", func() bool { return b.resolves(web, "db", db) })
 }

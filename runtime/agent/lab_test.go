@@ -64,6 +64,9 @@ func beAgent(path string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	if err := os.WriteFile(path+".pid", fmt.Append(nil, os.Getpid()), 0o600); err != nil {
+		return err
+	}
 	e, err := engine.Connect(placement.InventoryHost{Name: s.Config.Host, Address: "unix://" + s.Config.Socket})
 	if err != nil {
 		return err
@@ -218,12 +221,17 @@ func (b *bed) start(h *lab.Host) {
 	b.agents[h.Name()] = p
 }
 
+// stop ends the agent of a host, by its process ID there.
 func (b *bed) stop(h *lab.Host, sig syscall.Signal) {
-	if p := b.agents[h.Name()]; p != nil && p.cmd.ProcessState == nil {
-		// Command puts a shell around it: ask the agent itself, by its setup's path.
-		_, _ = h.Run(context.Background(), "pkill", fmt.Sprintf("-%d", int(sig)), "-f", asAgent+" "+filepath.Join(b.dir, h.Name(), "setup.json"))
-		_ = p.cmd.Wait()
+	b.t.Helper()
+	p := b.agents[h.Name()]
+	if p == nil || p.cmd.ProcessState != nil {
+		return
 	}
+	if pid, err := os.ReadFile(filepath.Join(b.dir, h.Name(), "setup.json.pid")); err == nil {
+		_, _ = h.Run(context.Background(), "kill", fmt.Sprintf("-%d", int(sig)), string(pid))
+	}
+	_ = p.cmd.Wait()
 }
 
 // put commits records as the command line does.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,16 +55,17 @@ func (r *Records) Close() {
 }
 
 // Commit applies a change in one transaction, which fails with store.ErrConflict when another command has allocated
-// since the plan was made, or when the project's lock is no longer held.
+// since the plan was made, or when the project's lock is no longer held. What an external store refuses as too large
+// (etcd as it comes takes 128 operations) goes in parts.
 func (r *Records) Commit(ctx context.Context, change *scheduler.Change) error {
 	t, err := ledger.Txn(r.project, change, r.allocated)
 	if err != nil {
 		return err
 	}
-	if l := r.c.lock; l != nil {
-		t.Compares = append(t.Compares, l.Guard())
+	rev, err := r.commit(ctx, t)
+	if errors.Is(err, store.ErrTooLarge) {
+		rev, err = r.commitParts(ctx, t)
 	}
-	rev, err := r.c.store.Commit(ctx, t)
 	if err != nil {
 		return fmt.Errorf("record the plan in the store: %w", err)
 	}
@@ -75,13 +77,41 @@ func (r *Records) Commit(ctx context.Context, change *scheduler.Change) error {
 	return nil
 }
 
+// commit applies one transaction if the project's lock is still held.
+func (r *Records) commit(ctx context.Context, t store.Txn) (int64, error) {
+	if l := r.c.lock; l != nil {
+		t.Compares = append(slices.Clone(t.Compares), l.Guard())
+	}
+	return r.c.store.Commit(ctx, t)
+}
+
+// partSize leaves room in etcd's 128 operations for the compares.
+const partSize = 100
+
+// commitParts applies a large transaction piece by piece. The first piece has the compares and the networks and takes
+// the allocation key, so that a command that planned from the same view fails from then on; the project's lock keeps
+// everybody else from the rest. Cut short, the next command sees what is there and plans the remainder. It returns
+// the first piece's revision, which is that of the networks.
+func (r *Records) commitParts(ctx context.Context, t store.Txn) (int64, error) {
+	var first int64
+	for len(t.Puts)+len(t.Deletes) > 0 || first == 0 {
+		puts := min(len(t.Puts), partSize)
+		deletes := min(len(t.Deletes), partSize-puts)
+		rev, err := r.commit(ctx, store.Txn{Compares: t.Compares, Puts: t.Puts[:puts], Deletes: t.Deletes[:deletes]})
+		if err != nil {
+			return 0, err
+		}
+		if first == 0 {
+			first = rev
+		}
+		t = store.Txn{Puts: t.Puts[puts:], Deletes: t.Deletes[deletes:]}
+	}
+	return first, nil
+}
+
 // DropNetwork deletes the network's record, so that the agents take it down. One that is not there is no error.
 func (r *Records) DropNetwork(ctx context.Context, network string) error {
-	t := store.Txn{Deletes: []string{ledger.NetworkKey(network)}}
-	if l := r.c.lock; l != nil {
-		t.Compares = append(t.Compares, l.Guard())
-	}
-	if _, err := r.c.store.Commit(ctx, t); err != nil {
+	if _, err := r.commit(ctx, store.Txn{Deletes: []string{ledger.NetworkKey(network)}}); err != nil {
 		return fmt.Errorf("remove network %s from the store: %w", network, err)
 	}
 	return nil

@@ -104,7 +104,7 @@ func BenchmarkEngine(b *testing.B) {
 			}
 		}
 	})
-	b.Run("remove 50", func(b *testing.B) { // once: b.N grows only while it is fast
+	b.Run("remove 50", func(b *testing.B) {
 		for range b.N {
 			each(remove)
 		}

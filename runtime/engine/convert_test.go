@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestGoldenConversions(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := project(t, "/srv/shop", string(archive.Files[0].Data))
-			got := &txtar.Archive{Comment: archive.Comment, Files: archive.Files[:1]}
+			got := &txtar.Archive{Comment: archive.Comment, Files: slices.Clone(archive.Files[:1])}
 			for _, s := range p.Services {
 				last := ""
 				for _, api := range []string{"1.41", "1.51"} {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -40,7 +41,7 @@ func networkAspects(want *creation, have container.InspectResponse) []aspect {
 		}
 		aspects = append(aspects,
 			aspect{"networks." + n.Network + ".aliases", missing(w.Aliases, have.Aliases), []string{}},
-			aspect{"networks." + n.Network + ".links", missing(w.Links, have.Links), []string{}},
+			aspect{"networks." + n.Network + ".links", missing(givenLinks(w.Links), have.Links), []string{}},
 			aspect{"networks." + n.Network + ".ipv4_address", ipam(w), ipam(have)},
 			aspect{"networks." + n.Network + ".mac_address", strings.ToLower(w.MacAddress), strings.ToLower(mac)},
 			aspect{"networks." + n.Network + ".driver_opts", w.DriverOpts, have.DriverOpts},
@@ -61,6 +62,14 @@ func networkMode(m container.NetworkMode) string {
 // own (the short ID, the service's number).
 func missing(wanted, have []string) []string {
 	return slices.DeleteFunc(sorted(wanted), func(a string) bool { return slices.Contains(have, a) })
+}
+
+// numbered is the form of the link aliases that are made up (db-1); versions of compose number them differently.
+var numbered = regexp.MustCompile(`-\d+$`)
+
+// givenLinks are the links that the file gives.
+func givenLinks(links []string) []string {
+	return slices.DeleteFunc(slices.Clone(links), numbered.MatchString)
 }
 
 func ipam(e *network.EndpointSettings) network.EndpointIPAMConfig {

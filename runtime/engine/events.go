@@ -41,6 +41,7 @@ type Events struct {
 	cancel   context.CancelFunc
 	anchored chan struct{} // closed when everything from now on will be delivered
 	done     chan struct{} // closed when the stream has ended
+	patience time.Duration // after it an engine that does not answer is lost
 
 	mu   sync.Mutex
 	next int
@@ -48,9 +49,12 @@ type Events struct {
 }
 
 // Events opens the engine's event stream. It ends with ctx or Close.
-func (e *Engine) Events(ctx context.Context) *Events {
+func (e *Engine) Events(ctx context.Context) *Events { return e.events(ctx, lostAfter) }
+
+func (e *Engine) events(ctx context.Context, patience time.Duration) *Events {
 	ctx, cancel := context.WithCancel(ctx)
-	h := &Events{engine: e, cancel: cancel, anchored: make(chan struct{}), done: make(chan struct{}), subs: map[int]func(Event) bool{}}
+	h := &Events{engine: e, cancel: cancel, patience: patience, anchored: make(chan struct{}), done: make(chan struct{}),
+		subs: map[int]func(Event) bool{}}
 	go h.run(ctx)
 	return h
 }
@@ -119,7 +123,7 @@ func (h *Events) run(ctx context.Context) {
 				pause, answered = firstPause, time.Now()
 			}
 		}
-		if time.Since(answered) >= lostAfter && ctx.Err() == nil {
+		if time.Since(answered) >= h.patience && ctx.Err() == nil {
 			h.deliver(Event{Time: answered, Type: Lost, Attributes: map[string]string{"error": problem(h.engine, err)}})
 		}
 		_ = sleep(ctx, pause) // the loop looks at ctx

@@ -160,3 +160,50 @@ func TestEventsOfADeadEngineCloseWithoutATrace(t *testing.T) {
 	hub.Close()
 	e.Close()
 }
+
+func TestAwaitOutlastsARestartOfTheEngineAndGivesUpOnALostOne(t *testing.T) {
+	b := onEngine(t)
+	b.ctx = within(t, 3*time.Minute)
+	h := b.lab.Hosts()[0]
+	p := project(t, t.TempDir(), "services: {web: {image: \"berth-lab/busybox:1\", command: sleep 600}}")
+	id := b.up(p)["web"]
+	hub := b.events(b.ctx, 10*time.Second)
+	defer hub.Close()
+	resyncs := make(chan struct{}, 10)
+	hub.Subscribe(func(ev Event) bool {
+		if ev.Type == Resync {
+			resyncs <- struct{}{}
+		}
+		return false
+	})
+	<-resyncs
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.Await(b.ctx, hub, id, func(s State) (bool, error) { return s.Status == "exited", nil })
+		ended <- err
+	}()
+	if err := h.Kill(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Restart(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	<-resyncs
+	if err := b.Stop(b.ctx, id, new(time.Duration)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("over a restart: %v", err)
+	}
+
+	gone, err := Connect(placement.InventoryHost{Name: "gone", Address: "unix:///nowhere/docker.sock"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gone.Close()
+	lost := gone.events(b.ctx, time.Millisecond)
+	defer lost.Close()
+	if _, err := gone.Await(b.ctx, lost, "web", nil); err == nil || !strings.Contains(err.Error(), "nowhere") {
+		t.Errorf("on a lost engine: %v", err)
+	}
+}

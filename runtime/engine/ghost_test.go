@@ -59,17 +59,17 @@ func (g *ghostly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestAGhostEndpointIsWaitedForThenCutOffThenToldOf(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		ghost  ghostly
+		ghost  *ghostly
 		forced int
 		err    string
 	}{
-		{"goes by itself", ghostly{endpoint: "shop-web-1", fades: 3}, 0, ""},
-		{"shown without a container", ghostly{endpoint: "shop-web-1", shown: true}, 1, ""},
-		{"named by the refusal only", ghostly{endpoint: "shop-web-1", named: true}, 1, ""},
-		{"not shown at all", ghostly{endpoint: "shop-web-1"}, 0, "restart the engine"},
+		{"goes by itself", &ghostly{endpoint: "shop-web-1", fades: 3}, 0, ""},
+		{"shown without a container", &ghostly{endpoint: "shop-web-1", shown: true}, 1, ""},
+		{"named by the refusal only", &ghostly{endpoint: "shop-web-1", named: true}, 1, ""},
+		{"not shown at all", &ghostly{endpoint: "shop-web-1"}, 0, "restart the engine"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			srv := httptest.NewServer(&c.ghost)
+			srv := httptest.NewServer(c.ghost)
 			defer srv.Close()
 			e, err := Connect(hostAt(strings.Replace(srv.URL, "http", "tcp", 1)))
 			if err != nil {

@@ -61,36 +61,52 @@ type task struct{ host, container string }
 
 // compile indexes a zone. serving returns the shared flag of a container.
 func compile(z Zone, serving func(task) *atomic.Bool) *zone {
-	out := &zone{network: z.Network, subnet: z.Subnet, names: map[string][]*record{},
+	out := &zone{network: z.Network, subnet: z.Subnet, names: make(map[string][]*record, len(z.Endpoints)),
 		addresses:  make(map[netip.Addr]*record, len(z.Endpoints)),
 		containers: make(map[string]*record, len(z.Endpoints))}
-	for _, e := range z.Endpoints {
-		r := &record{container: e.Container, host: e.Host, ip: e.IP.Unmap(), serving: serving(task{e.Host, e.Container})}
+	records := make([]record, len(z.Endpoints))
+	services := map[[2]string][]string{}
+	for i, e := range z.Endpoints {
+		r := &records[i]
+		*r = record{container: e.Container, host: e.Host, ip: e.IP.Unmap(), serving: serving(task{e.Host, e.Container})}
 		out.addresses[r.ip] = r
 		out.containers[e.Container] = r
-		for _, name := range endpointNames(e) {
-			out.names[name] = append(out.names[name], r)
+		out.add(e.Container, r)
+		for _, name := range e.Aliases {
+			out.add(name, r)
+		}
+		// A one-off (number 0) is not a task of its service, so that a "run" beside a service gets none of its
+		// traffic; it has its own name and aliases only.
+		if e.Service == "" || e.Number == 0 {
+			continue
+		}
+		key := [2]string{e.Service, e.Project}
+		if services[key] == nil {
+			services[key] = serviceNames(e.Service, e.Project)
+		}
+		for _, name := range services[key] {
+			out.add(name, r)
 		}
 	}
 	return out
 }
 
-// endpointNames lists what an endpoint answers to, in lower case, each once. A one-off (number 0) is not a task of its
-// service, so that a "run" beside a service gets none of its traffic; it has its own name and aliases only.
-func endpointNames(e placement.Endpoint) []string {
-	out := []string{e.Container}
-	if e.Service != "" && e.Number > 0 {
-		out = append(out, e.Service, "tasks."+e.Service)
-		if e.Project != "" {
-			out = append(out, e.Service+"."+e.Project)
-		}
+// serviceNames lists what the tasks of a service answer to beside their own names.
+func serviceNames(service, project string) []string {
+	out := []string{service, "tasks." + service}
+	if project != "" {
+		out = append(out, service+"."+project)
 	}
-	out = append(out, e.Aliases...)
-	for i := range out {
-		out[i] = strings.ToLower(out[i])
+	return out
+}
+
+// add gives a record a name, once.
+func (z *zone) add(name string, r *record) {
+	name = strings.ToLower(name)
+	list := z.names[name]
+	if n := len(list); n == 0 || list[n-1] != r {
+		z.names[name] = append(list, r)
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 // with returns a snapshot in which the zone stands in place of the one of its network.

@@ -145,7 +145,6 @@ type Overlay struct {
 	links     map[uint32]ifaces // networks that stand, by VNI
 	switched  bool              // bridge netfilter was switched off by us, in this life
 	filterLog sync.Once
-	wallSaid  string // firewall complaint last logged
 }
 
 // ifaces are the indexes of a network's links.

@@ -185,9 +185,6 @@ func TestAWatchGoesOnWhereItWasAfterLostConnections(t *testing.T) {
 
 func TestAnExternalStoreMayRestart(t *testing.T) {
 	ctx := bound(t)
-	if err := installEtcd(); err != nil {
-		t.Fatal(err)
-	}
 	addrs, dir := embeddedtest.FreeAddrs(t, 2), t.TempDir()
 	kill := startExternal(t, dir, addrs[0], addrs[1])
 	st, err := etcd.Open(ctx, etcd.Config{Endpoints: addrs[:1], Timeout: embeddedtest.StartLimit})
