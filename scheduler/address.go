@@ -1,463 +1,111 @@
 package scheduler
 
 import (
-	"encoding/binary"
 	"fmt"
-	"maps"
-	"math/bits"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"berth/placement"
 )
 
-const (
-	firstVNI   = 1 << 20 // swarm starts at 4096 (OVERLAY.md)
-	subnetBits = 20      // of a network whose subnet berth chooses: 4094 addresses; fewer bits where tasks or hosts need more
-	maxBlock   = 16      // addresses of a host's block
-	minBlock   = 4       // the reserved first one, the gateway, and two for docker run
-)
+func compareStrings(a, b string) int { return strings.Compare(a, b) }
 
-// overlay is one network of this plan with its address bookkeeping.
-type overlay struct {
-	placement.Network
-	spec    *placement.NetworkSpec
-	own     bool // made by this project
-	changed bool
-	pool    netip.Prefix          // where tasks' addresses come from: ip_range or the subnet
-	used    map[netip.Addr]string // address → who has it
-	cursor  netip.Addr            // below it no address of pool is free
-
-	above     uint64                // at and above it no block is free
-	intoRange bool                  // blocks are cut from the file's ip_range, as nothing else is left
-	reserved  map[netip.Addr]string // static addresses → service
-}
-
-// isOverlay reports whether a network is one of berth's overlays on a cluster.
-func (u *upper) isOverlay(n *placement.NetworkSpec) bool {
-	if !u.o.Cluster {
-		return false
-	}
-	if n.External {
-		return u.w.overlays[n.Name] != nil
-	}
-	return n.Driver == "" || n.Driver == "bridge" || n.Driver == "overlay"
-}
-
-// placed lists the tasks in scope that have a host that answers, services in dependency order.
-func (u *upper) placed() []*task {
-	var all []*task
-	for _, st := range u.order {
-		if !st.inScope {
-			continue
-		}
-		for _, t := range st.tasks {
-			if t.host != "" && !t.away {
-				all = append(all, t)
-			}
-		}
-	}
-	return all
-}
-
-// allocate gives every placed task its addresses, and every host that needs one its block. What has an address keeps
-// it, also on another host.
-func (u *upper) allocate() error {
-	if !u.o.Cluster {
-		return nil
-	}
-	tasks := u.placed()
-	overlays := map[string]*overlay{} // by key
-	keys := slices.Sorted(maps.Keys(u.networks))
-	for _, k := range keys {
-		n := u.networks[k]
-		users := u.users(tasks, k)
-		if len(users) == 0 || !u.isOverlay(n) {
-			continue
-		}
-		v, err := u.openOverlay(n, len(users), overlays)
-		if err != nil {
-			return fmt.Errorf("network %s: %w", n.Name, err)
-		}
-		overlays[k] = v
-		if err := u.carve(v, users); err != nil {
-			return fmt.Errorf("network %s: %w", n.Name, err)
-		}
-		if err := u.assignAddresses(v, k, users); err != nil {
-			return fmt.Errorf("network %s: %w", n.Name, err)
-		}
-		if v.changed {
-			u.change.Networks = append(u.change.Networks, v.Network)
-		}
-	}
-	slices.SortFunc(u.change.Networks, func(a, b placement.Network) int { return compareStrings(a.Name, b.Name) })
-	for _, t := range tasks {
-		attached := t.set.service.Networks
-		slices.SortStableFunc(t.endpoints, func(a, b placement.Endpoint) int {
-			at := func(e placement.Endpoint) int {
-				return slices.IndexFunc(attached, func(a placement.Attachment) bool {
-					return overlays[a.Network] != nil && overlays[a.Network].Name == e.Network
-				})
-			}
-			return at(a) - at(b)
-		})
-		for _, a := range attached {
-			if v := overlays[a.Network]; v != nil {
-				t.resolvers = append(t.resolvers, v.Blocks[t.host].Gateway)
-			}
-		}
-		for _, e := range t.endpoints {
-			if old, ok := u.w.endpoints[key{e.Network, e.Container}]; !ok || !sameEndpoint(old, e) {
-				u.change.Endpoints = append(u.change.Endpoints, e)
-			}
-		}
-	}
-	return nil
-}
-
-func sameEndpoint(a, b placement.Endpoint) bool {
-	return a.IP == b.IP && a.MAC == b.MAC && a.Host == b.Host && a.Project == b.Project && a.Service == b.Service &&
-		a.Number == b.Number && slices.Equal(a.Aliases, b.Aliases)
-}
-
-// users are the tasks attached to a network.
-func (u *upper) users(tasks []*task, network string) []*task {
-	var all []*task
-	for _, t := range tasks {
-		if attachment(t.set.service, network) != nil {
-			all = append(all, t)
-		}
-	}
-	return all
-}
-
-func attachment(s *placement.Service, network string) *placement.Attachment {
-	for i := range s.Networks {
-		if s.Networks[i].Network == network {
-			return &s.Networks[i]
-		}
-	}
-	return nil
-}
-
-// openOverlay finds the record of a network or makes one for so many tasks, and collects the addresses that are taken
-// on it.
-func (u *upper) openOverlay(n *placement.NetworkSpec, tasks int, made map[string]*overlay) (*overlay, error) {
-	v := &overlay{spec: n, own: !n.External, used: map[netip.Addr]string{}, reserved: map[netip.Addr]string{}}
-	if old := u.w.overlays[n.Name]; old != nil {
-		v.Network = *old
-		v.Blocks = maps.Clone(old.Blocks)
-		if v.Blocks == nil {
-			v.Blocks = map[string]placement.Block{}
-		}
-		if err := u.checkRecord(v, n); err != nil {
-			return nil, err
-		}
-	} else if err := u.newOverlay(v, n, tasks, made); err != nil {
-		return nil, err
-	}
-	v.pool = v.Subnet
-	v.used[v.Subnet.Masked().Addr()] = "the network itself"
-	v.used[last(v.Subnet)] = "broadcast"
-	if err := v.readIPAM(); err != nil {
-		return nil, err
-	}
-	for _, st := range u.sets {
-		if a := attachment(st.service, n.Key); a != nil && a.IPv4 != "" {
-			ip, err := netip.ParseAddr(a.IPv4)
-			if err != nil || !ip.Is4() {
-				return nil, fmt.Errorf("service %s: ipv4_address %q is no IPv4 address", st.service.Name, a.IPv4)
-			}
-			if !v.Subnet.Contains(ip) {
-				return nil, fmt.Errorf("service %s: ipv4_address %s is outside the subnet %s; set ipam.config.subnet", st.service.Name, ip, v.Subnet)
-			}
-			if other, ok := v.reserved[ip]; ok {
-				return nil, fmt.Errorf("services %s and %s both want ipv4_address %s", other, st.service.Name, ip)
-			}
-			v.reserved[ip] = st.service.Name
-		}
-	}
-	return v, nil
-}
-
-// checkRecord refuses to use a network whose record and file differ in what cannot be changed under running tasks.
-func (u *upper) checkRecord(v *overlay, n *placement.NetworkSpec) error {
-	if n.External {
-		return nil
-	}
-	if v.Project != u.p.Name {
-		return fmt.Errorf("the name is taken by project %s; give this network another name:, or set external: true", v.Project)
-	}
-	if want := firstIPv4(n.Subnets); want.IsValid() && want != v.Subnet {
-		return fmt.Errorf("it exists with subnet %s and the file says %s; run berth down first", v.Subnet, want)
-	}
-	if v.Internal != n.Internal {
-		return fmt.Errorf("it exists with internal: %t and the file says %t; run berth down first", v.Internal, n.Internal)
-	}
-	if n.Spec != nil && !maps.Equal(v.Options, n.Spec.DriverOpts) {
-		return fmt.Errorf("its driver_opts have changed; run berth down first")
-	}
-	for h := range v.Blocks {
-		if _, ok := u.w.hosts[h]; !ok {
-			delete(v.Blocks, h)
-			v.changed = true
-		}
-	}
-	return nil
-}
-
-// newOverlay gives a new network its subnet and number.
-func (u *upper) newOverlay(v *overlay, n *placement.NetworkSpec, tasks int, made map[string]*overlay) error {
-	taken := map[netip.Prefix]string{}
-	numbers := map[uint32]bool{}
-	for i := range u.o.Overlays {
-		taken[u.o.Overlays[i].Subnet] = u.o.Overlays[i].Name
-		numbers[u.o.Overlays[i].VNI] = true
-	}
-	for _, m := range made {
-		taken[m.Subnet] = m.Name
-		numbers[m.VNI] = true
-	}
-	// Subnets that the file gives to other networks are not for choosing.
-	for _, other := range u.p.Networks {
-		if s := firstIPv4(other.Subnets); s.IsValid() && other != n && !other.External {
-			taken[s] = other.Name
-		}
-	}
-	vni := uint32(firstVNI)
-	for numbers[vni] {
-		vni++
-	}
-	subnet := firstIPv4(n.Subnets)
-	if subnet.IsValid() {
-		if clash := u.overlap(subnet, taken); clash != "" {
-			return fmt.Errorf("subnet %s overlaps %s; choose another ipam subnet", subnet, clash)
-		}
-	} else {
-		var err error
-		if subnet, err = u.freeSubnet(wantedBits(tasks, len(u.o.Hosts)), taken); err != nil {
-			return err
-		}
-	}
-	v.Network = placement.Network{
-		Name: n.Name, Project: u.p.Name, Key: n.Key, VNI: vni, Subnet: subnet, MTU: u.o.MTU, Internal: n.Internal,
-		Labels: map[string]string{
-			"com.docker.compose.project": u.p.Name, "com.docker.compose.network": n.Key,
-			"com.docker.compose.config-hash": n.ConfigHash,
-		},
-		Blocks: map[string]placement.Block{},
-	}
-	if n.Spec != nil {
-		v.Options = maps.Clone(n.Spec.DriverOpts)
-		for k, l := range n.Spec.Labels {
-			v.Labels[k] = l
-		}
-	}
-	v.changed = true
-	return nil
-}
-
-// overlap names what a subnet overlaps: another overlay or a host's route; "" when nothing.
-func (u *upper) overlap(subnet netip.Prefix, taken map[netip.Prefix]string) string {
-	clash := ""
-	for p, name := range taken {
-		if p.Overlaps(subnet) && (clash == "" || name < clash) {
-			clash = name
-		}
-	}
-	if clash != "" {
-		return "network " + clash
-	}
-	for i := range u.o.Hosts {
-		for _, r := range u.o.Hosts[i].Routes {
-			if r.Bits() > 0 && r.Overlaps(subnet) {
-				return fmt.Sprintf("route %s of host %s", r, u.o.Hosts[i].Name)
-			}
-		}
-	}
-	return ""
-}
-
-// wantedBits is the prefix length of a network that berth chooses: the tasks fit into one half, and the smallest
-// blocks of all hosts into the other.
-func wantedBits(tasks, hosts int) int {
-	bits := subnetBits
-	for bits > 12 && 2*max(tasks, hosts*minBlock) > 1<<(32-bits) {
-		bits--
-	}
-	return bits
-}
-
-// freeSubnet is the lowest free subnet of the pool with so many bits, or of all of a pool's prefix that is smaller.
-func (u *upper) freeSubnet(bits int, taken map[netip.Prefix]string) (netip.Prefix, error) {
-	clash := ""
-	for _, pool := range u.o.Pool {
-		if !pool.Addr().Is4() {
-			continue
-		}
-		size := max(bits, pool.Bits())
-		for p := netip.PrefixFrom(pool.Masked().Addr(), size); p.IsValid() && pool.Contains(p.Addr()); {
-			if clash = u.overlap(p, taken); clash == "" {
-				return p, nil
-			}
-			next := last(p).Next()
-			if !next.IsValid() {
-				break
-			}
-			p = netip.PrefixFrom(next, size)
-		}
-	}
-	if clash == "" {
-		return netip.Prefix{}, fmt.Errorf("the pool of subnets is empty; set networks.pool in the inventory")
-	}
-	return netip.Prefix{}, fmt.Errorf("no subnet of the pool %v is free (the last one overlaps %s); set networks.pool in the inventory", u.o.Pool, clash)
-}
-
-func firstIPv4(all []netip.Prefix) netip.Prefix {
-	for _, p := range all {
-		if p.Addr().Is4() {
-			return p.Masked()
-		}
-	}
-	return netip.Prefix{}
-}
-
-// last is the highest address of an IPv4 prefix.
-func last(p netip.Prefix) netip.Addr {
-	return fromUint(toUint(p.Masked().Addr()) | uint32(1<<(32-p.Bits())-1))
-}
-
-func toUint(a netip.Addr) uint32 {
-	b := a.As4()
-	return binary.BigEndian.Uint32(b[:])
-}
-
-func fromUint(n uint32) netip.Addr {
-	var b [4]byte
-	binary.BigEndian.PutUint32(b[:], n)
-	return netip.AddrFrom4(b)
-}
-
-// readIPAM takes in what the file's ipam section says beside the subnet: ip_range, gateway, aux_addresses.
-func (v *overlay) readIPAM() error {
-	if v.spec.Spec == nil || v.spec.External {
-		return nil
-	}
-	for _, c := range v.spec.Spec.Ipam.Config {
-		if s, err := netip.ParsePrefix(c.Subnet); c.Subnet != "" && (err != nil || s.Masked() != v.Subnet) {
-			continue
-		}
-		if c.IPRange != "" {
-			r, err := netip.ParsePrefix(c.IPRange)
-			if err != nil || !r.Addr().Is4() || r.Bits() < v.Subnet.Bits() || !v.Subnet.Contains(r.Addr()) {
-				return fmt.Errorf("ip_range %q is no part of the subnet %s", c.IPRange, v.Subnet)
-			}
-			v.pool = r.Masked()
-		}
-		// Each host has a gateway address of its own in its block; the one in the file stays free of tasks.
-		if ip, err := netip.ParseAddr(c.Gateway); err == nil {
-			v.used[ip] = "the gateway in the file"
-		}
-		for name, aux := range c.AuxiliaryAddresses {
-			if ip, err := netip.ParseAddr(aux); err == nil {
-				v.used[ip] = "aux address " + name
-			}
-		}
-	}
-	return nil
-}
-
-// carve gives each host that gets a task on the network its block, from the top of the subnet downward.
-func (u *upper) carve(v *overlay, users []*task) error {
-	endpoints := map[netip.Addr]bool{}
-	for _, e := range u.o.Endpoints {
-		if e.Network == v.Name {
-			endpoints[e.IP] = true
-		}
-	}
-	reachable := 0
-	for i := range u.o.Hosts {
-		if u.o.Hosts[i].State == placement.Ready {
-			reachable++
-		}
-	}
-	size := blockSize(v.Subnet, reachable)
-	needed := map[string]bool{}
+// assignAddresses gives each user of a network its address there: the static one, else the one it has, else the
+// lowest free one.
+func (u *upper) assignAddresses(v *overlay, network string, users []*task) error {
+	mine := map[string]*task{} // by container name
 	for _, t := range users {
-		needed[t.host] = true
+		mine[t.name] = t
 	}
-	for i := range u.o.Hosts {
-		host := u.o.Hosts[i].Name
-		if _, ok := v.Blocks[host]; ok || !needed[host] {
+	// Addresses of others are taken: other projects', services out of scope, tasks on hosts that do not answer, and
+	// those of containers that this plan removes, which are free only when the removal is done.
+	for _, e := range u.o.Endpoints {
+		if e.Network == v.Name && mine[e.Container] == nil {
+			v.used[e.IP] = e.Container
+		}
+	}
+	given := map[*task]netip.Addr{}
+	for _, t := range users {
+		a := attachment(t.set.service, network)
+		if a.IPv4 == "" {
 			continue
 		}
-		r, ok := v.freeBlock(size, endpoints)
-		if !ok {
-			return fmt.Errorf("no block of %d addresses is free in the subnet %s for host %s; use a larger subnet", size, v.Subnet, host)
+		ip := netip.MustParseAddr(a.IPv4) // openOverlay has read it
+		if who, ok := v.used[ip]; ok && !u.leaving(who) {
+			return fmt.Errorf("service %s: ipv4_address %s is taken by %s", t.Service, ip, who)
 		}
-		v.Blocks[host] = placement.Block{Range: r, Gateway: r.Addr().Next()}
-		v.changed = true
+		given[t] = ip
+		v.used[ip] = t.name
 	}
-	for host, b := range v.Blocks {
-		for ip := b.Range.Addr(); b.Range.Contains(ip); ip = ip.Next() {
-			v.used[ip] = "the engine of host " + host + " (its block is " + b.Range.String() + ")"
+	for _, t := range users {
+		if _, ok := given[t]; ok {
+			continue
 		}
+		old, ok := u.w.endpoints[key{v.Name, t.name}]
+		if !ok || !v.Subnet.Contains(old.IP) {
+			continue
+		}
+		_, static := v.reserved[old.IP]
+		_, used := v.used[old.IP]
+		if !static && !used {
+			given[t] = old.IP
+			v.used[old.IP] = t.name
+		}
+	}
+	for _, t := range users {
+		ip, ok := given[t]
+		if !ok {
+			if ip, ok = v.lowest(); !ok {
+				return fmt.Errorf("no address is free in %s for %s; use a larger subnet, or fewer replicas", v.pool, t.Task)
+			}
+			v.used[ip] = t.name
+		}
+		aliases := slices.Clone(attachment(t.set.service, network).Aliases)
+		t.endpoints = append(t.endpoints, placement.Endpoint{
+			Network: v.Name, Container: t.name, Host: t.host, Project: u.p.Name, Service: t.Service, Number: t.Number,
+			IP: ip, MAC: placement.MACFor(ip), Aliases: aliases,
+		})
 	}
 	return nil
 }
 
-// blockSize is the largest power of two up to maxBlock that leaves half of the subnet to the tasks.
-func blockSize(subnet netip.Prefix, hosts int) int {
-	total := 1 << (32 - subnet.Bits())
-	size := maxBlock
-	for size > minBlock && size*hosts > total/2 {
-		size /= 2
+// leaving reports whether the container of that name goes in this plan, or is gone already.
+func (u *upper) leaving(container string) bool {
+	for _, d := range u.drops() {
+		if d.c.Name == container {
+			return true
+		}
 	}
-	return size
+	e := slices.IndexFunc(u.o.Endpoints, func(e placement.Endpoint) bool { return e.Container == container })
+	return e >= 0 && u.o.Endpoints[e].Project == u.p.Name && !u.w.unreachable(u.o.Endpoints[e].Host) &&
+		!slices.ContainsFunc(u.w.containers, func(c placement.Container) bool { return c.Name == container })
 }
 
-// freeBlock finds the highest aligned range that holds nothing, outside the file's ip_range if possible. It never
-// looks twice at the same range: what was occupied stays so.
-func (v *overlay) freeBlock(size int, endpoints map[netip.Addr]bool) (netip.Prefix, bool) {
-	prefix := 32 - bits.TrailingZeros(uint(size))
-	if prefix < v.Subnet.Bits() {
-		return netip.Prefix{}, false
-	}
-	lowest, top := uint64(toUint(v.Subnet.Addr())), uint64(toUint(last(v.Subnet)))+1
-	if v.above == 0 {
-		v.above = top
-	}
-	for {
-		for v.above >= lowest+uint64(size) {
-			v.above -= uint64(size)
-			p := netip.PrefixFrom(fromUint(uint32(v.above)), prefix)
-			if v.pool != v.Subnet && !v.intoRange && p.Overlaps(v.pool) || v.occupied(p, endpoints) {
-				continue
-			}
-			return p, true
+// drops lists all containers that go.
+func (u *upper) drops() []*drop {
+	all := slices.Clone(u.orphaned)
+	for _, st := range u.order {
+		if st.inScope {
+			all = append(all, st.drops...)
 		}
-		if v.pool == v.Subnet || v.intoRange {
-			return netip.Prefix{}, false
-		}
-		v.intoRange, v.above = true, top
 	}
+	return all
 }
 
-// occupied reports whether something has an address in p. The broadcast address at the top does not count: no engine
-// hands it out.
-func (v *overlay) occupied(p netip.Prefix, endpoints map[netip.Addr]bool) bool {
-	for _, b := range v.Blocks {
-		if b.Range.Overlaps(p) {
-			return true
+// lowest is the lowest free address of the pool.
+func (v *overlay) lowest() (netip.Addr, bool) {
+	if !v.cursor.IsValid() {
+		v.cursor = v.pool.Addr()
+	}
+	for v.cursor.IsValid() && v.pool.Contains(v.cursor) {
+		ip := v.cursor
+		v.cursor = ip.Next()
+		_, used := v.used[ip]
+		_, static := v.reserved[ip]
+		if !used && !static {
+			return ip, true
 		}
 	}
-	for ip := p.Addr(); p.Contains(ip); ip = ip.Next() {
-		if _, ok := v.reserved[ip]; ok || endpoints[ip] {
-			return true
-		}
-		if who, ok := v.used[ip]; ok && who != "broadcast" {
-			return true
-		}
-	}
-	return false
+	return netip.Addr{}, false
 }

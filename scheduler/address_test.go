@@ -156,6 +156,16 @@ func TestAStaticAddressTakesOverFromWhoeverHadIt(t *testing.T) {
 	if got, want := ips(p), "db-1=10.0.0.1 web-1=10.0.0.2"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	golden(t, p, `
+		0 record
+		1 create network app_back on b after 0
+		2 create db.1 on b at 10.0.0.1 (new replica) after 1
+		3 create web.1 as 000000000001_app-web-1 on a at 10.0.0.2 (address on network app_back changed) after 0
+		4 stop web.1 on a (address on network app_back changed) after 3
+		5 remove web.1 on a (address on network app_back changed) after 4
+		6 rename web.1 to app-web-1 on a after 5
+		7 start db.1 on b after 2,5
+		8 start web.1 on a after 6`)
 	golden(t, s.up(t).plan(t), "")
 }
 

@@ -1,10 +1,6 @@
 package scheduler
 
 import (
-	"errors"
-	"fmt"
-	"slices"
-
 	"berth/placement"
 )
 
@@ -71,41 +67,6 @@ func (t *task) onOld(kind Kind) Step {
 	return s
 }
 
-// missing reports whether a host lacks a service's image.
-func (u *upper) missing(t *task) bool {
-	_, ok := u.o.Images[t.host][image(u.p, t.set.service)]
-	return !ok
-}
-
-// needImages refuses services whose image is not on the host and must not or cannot be pulled.
-func (u *upper) needImages(m *made, tasks []*task) error {
-	var problems []error
-	seen := map[key]bool{}
-	for _, t := range tasks {
-		ref := image(u.p, t.set.service)
-		if !t.fresh() || !u.missing(t) || seen[key{t.host, ref}] {
-			continue
-		}
-		seen[key{t.host, ref}] = true
-		where := ""
-		if u.o.Cluster {
-			where = "on host " + t.host
-		} else {
-			where = "here"
-		}
-		switch {
-		case t.set.service.PullPolicy == "never":
-			problems = append(problems, fmt.Errorf("service %s: image %s is not %s and its pull_policy is never; load or build it there", t.Service, ref, where))
-		case !pullable(t.set.service):
-			problems = append(problems, fmt.Errorf("service %s: image %s is not %s and cannot be pulled; run berth build", t.Service, ref, where))
-		}
-	}
-	return errors.Join(problems...)
-}
-
-// pullable reports whether a registry can have the image: built images without a name of their own are only here.
-func pullable(s *placement.Service) bool { return s.Image != "" && s.PullPolicy != "build" }
-
 // restartStops stops the tasks that are restarted, before what they depend on is replaced.
 func (u *upper) restartStops(tasks []*task) {
 	for _, t := range tasks {
@@ -114,143 +75,6 @@ func (u *upper) restartStops(tasks []*task) {
 			s.Why, s.Timeout = "a dependency is recreated", u.opts.Timeout
 			t.stopped = u.g.add(s)
 		}
-	}
-}
-
-// needNetworks makes the networks that tasks are attached to on their hosts, and makes those anew that have changed.
-func (u *upper) needNetworks(m *made, tasks []*task) {
-	for i := range u.o.Hosts {
-		host := u.o.Hosts[i].Name
-		for _, n := range u.sortedNetworks() {
-			if !u.wantedOn(tasks, host, n) || n.External && !u.isOverlay(n) {
-				continue
-			}
-			k := key{host, n.Name}
-			s := Step{Kind: CreateNetwork, Host: host, Name: n.Name, Network: n}
-			there := u.w.networks[k]
-			switch {
-			case there == nil || u.isOverlay(n) && !u.hasBlock(n.Name, host):
-				m.networks[k] = u.g.add(s, m.record)
-			case u.divergedNetwork(host, n):
-				var stops []int
-				for _, t := range tasks {
-					if t.old != nil && t.old.Host == host && t.stopped == none && up(t.old) {
-						if _, on := t.old.Networks[n.Name]; on {
-							stop := t.onOld(Stop)
-							stop.Why, stop.Timeout = "network "+n.Name+" changed", u.opts.Timeout
-							t.stopped = u.g.add(stop)
-						}
-					}
-					if t.old != nil && t.old.Host == host {
-						stops = append(stops, t.stopped)
-					}
-				}
-				remove := s
-				remove.Kind, remove.Why = RemoveNetwork, "configuration changed"
-				s.Why = "configuration changed"
-				m.networks[k] = u.g.add(s, u.g.add(remove, stops...))
-			default:
-				u.checkNetwork(host, n, there)
-			}
-		}
-	}
-}
-
-func (u *upper) hasBlock(network, host string) bool {
-	v := u.w.overlays[network]
-	if v == nil {
-		return false
-	}
-	_, ok := v.Blocks[host]
-	return ok
-}
-
-// wantedOn reports whether a host needs a network: a task on it, or on one host any service in scope.
-func (u *upper) wantedOn(tasks []*task, host string, n *placement.NetworkSpec) bool {
-	for _, t := range tasks {
-		if t.host == host && attachment(t.set.service, n.Key) != nil {
-			return true
-		}
-	}
-	if u.o.Cluster {
-		return false
-	}
-	return slices.ContainsFunc(u.sets, func(st *set) bool { return st.inScope && attachment(st.service, n.Key) != nil })
-}
-
-// checkNetwork warns where an engine's network is used although it is not what the file says.
-func (u *upper) checkNetwork(host string, n *placement.NetworkSpec, there *placement.EngineNetwork) {
-	where := ""
-	if u.o.Cluster {
-		where = " on host " + host
-	}
-	switch {
-	case n.External:
-	case there.Project == "":
-		u.warn("a network with name %s exists%s but was not created by compose. Set `external: true` to use an existing network", n.Name, where)
-	case there.Project != u.p.Name:
-		u.warn("a network with name %s exists%s but was not created for project %q. Set `external: true` to use an existing network", n.Name, where, u.p.Name)
-	case u.o.Cluster && u.isOverlay(n) || u.opts.NoRecreate:
-	default:
-		want := n.ConfigHash
-		if names := u.strangers(host, n); there.ConfigHash != "" && want != "" && there.ConfigHash != want && len(names) > 0 {
-			u.warn("network %s%s differs from the file and is left as it is, because %s uses it and is not part of this command", n.Name, where, shorten(names))
-		}
-	}
-}
-
-func (u *upper) sortedNetworks() []*placement.NetworkSpec {
-	all := slices.Clone(u.p.Networks)
-	slices.SortFunc(all, func(a, b *placement.NetworkSpec) int { return compareStrings(a.Key, b.Key) })
-	return all
-}
-
-// needVolumes makes the named volumes that tasks mount on their hosts.
-func (u *upper) needVolumes(m *made, tasks []*task) {
-	specs := slices.Clone(u.p.Volumes)
-	slices.SortFunc(specs, func(a, b *placement.VolumeSpec) int { return compareStrings(a.Key, b.Key) })
-	mounted := map[key]bool{} // host, volume key
-	for _, t := range tasks {
-		for _, mount := range t.set.service.Mounts {
-			mounted[key{t.host, mount.Source}] = mounted[key{t.host, mount.Source}] || mount.Type == "volume"
-		}
-	}
-	for i := range u.o.Hosts {
-		host := u.o.Hosts[i].Name
-		for _, v := range specs {
-			if v.External || !mounted[key{host, v.Key}] {
-				continue
-			}
-			there := u.w.volumes[key{host, v.Name}]
-			if there == nil {
-				m.volumes[key{host, v.Name}] = u.g.add(Step{Kind: CreateVolume, Host: host, Name: v.Name, Volume: v}, m.record)
-				continue
-			}
-			if want := v.ConfigHash; there.Project == u.p.Name && there.ConfigHash != "" && want != "" && there.ConfigHash != want {
-				u.warn("volume %s differs from the file and is left as it is, with its data; remove it to have it made anew", v.Name)
-			}
-		}
-	}
-}
-
-// pullImages pulls images where they are missing, or always where the policy says so.
-func (u *upper) pullImages(m *made, tasks []*task) {
-	for _, t := range tasks {
-		s := t.set.service
-		k := key{t.host, image(u.p, s)}
-		if _, done := m.images[k]; done || !pullable(s) {
-			continue
-		}
-		step := Step{Kind: Pull, Host: t.host, Name: k.b, Service: s}
-		switch {
-		case s.PullPolicy == "always":
-			step.Why = "pull_policy is always"
-		case t.fresh() && u.missing(t):
-			step.Why = "missing"
-		default:
-			continue
-		}
-		m.images[k] = u.g.add(step)
 	}
 }
 

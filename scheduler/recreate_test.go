@@ -139,6 +139,12 @@ func TestOfDuplicatesOnTwoHostsTheRecordedOneStays(t *testing.T) {
 	golden(t, s.plan(t), `
 		0  stop web.1 on b (duplicate of web.1)
 		1  remove web.1 on b (duplicate of web.1) after 0`)
+	s.container("app-web-1").State = "created" // the move was cut short before the old one was stopped
+	golden(t, s.plan(t), `
+		0  stop web.1 on b (duplicate of web.1)
+		1  remove web.1 on b (duplicate of web.1) after 0
+		2  start web.1 on a (is created) after 1`)
+	golden(t, s.up(t).plan(t), "")
 }
 
 func TestNumbersOfReplicas(t *testing.T) {

@@ -68,7 +68,7 @@ func (e *Engine) runsAs(ctx context.Context, p *placement.Project, s *placement.
 		return false, err
 	}
 	nameShared(&have, names)
-	want, err := convert(&CreateSpec{Project: p, Service: s, Task: c.Task, Name: c.Name, ShareWith: sharedBy(s, have, names, p)},
+	want, err := convert(&CreateSpec{Project: p, Service: s, Task: c.Task, Name: c.Name, ShareWith: sharedBy(s, p)},
 		surroundings{API: api, ImageID: c.ImageID, Proxy: e.proxy(), Read: os.ReadFile})
 	if err != nil {
 		return false, nil // the creation that follows will say what is wrong
@@ -99,9 +99,8 @@ func nameShared(have *container.InspectResponse, names map[string]string) {
 	}
 }
 
-// sharedBy guesses the containers of the services that s shares with: those that the container already shares with,
-// else the first of each.
-func sharedBy(s *placement.Service, have container.InspectResponse, names map[string]string, p *placement.Project) map[string]string {
+// sharedBy names the containers that a service shares with: the first of each service.
+func sharedBy(s *placement.Service, p *placement.Project) map[string]string {
 	shared := map[string]string{}
 	for _, other := range s.SharesWith {
 		shared[other] = p.Name + "-" + other + "-1"

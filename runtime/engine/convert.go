@@ -27,7 +27,7 @@ type CreateSpec struct {
 	Endpoints []placement.Endpoint
 	Resolvers []netip.Addr      // name servers that come before the service's own dns:
 	Inherit   []placement.Mount // anonymous volumes to take over; Source is the engine volume name
-	ShareWith map[string]string // service → container name or ID whose namespaces, volumes or links it uses
+	ShareWith map[string]string // service → container name or ID whose namespaces or volumes it uses
 	OneOff    bool
 }
 

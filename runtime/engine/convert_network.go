@@ -199,12 +199,8 @@ func (s *CreateSpec) links() []string {
 	return list
 }
 
-// containersOf names the containers of a linked service, in order of their numbers: those that it will have, or the
-// one that the plan names.
+// containersOf names the containers that a linked service has or will have, in order of their numbers.
 func (s *CreateSpec) containersOf(service string) []string {
-	if id := s.ShareWith[service]; id != "" {
-		return []string{id}
-	}
 	svc := s.Project.Service(service)
 	if svc == nil {
 		return nil

@@ -22,6 +22,9 @@ func (e *Engine) Create(ctx context.Context, spec CreateSpec) (id string, warnin
 	if err != nil {
 		return "", nil, e.fail(op, subject, err)
 	}
+	if spec.ShareWith, err = e.sharedIDs(ctx, spec.ShareWith); err != nil {
+		return "", nil, e.fail(op, subject, err)
+	}
 	c, err := convert(&spec, by)
 	if err != nil {
 		return "", nil, e.fail(op, subject, err)
@@ -52,6 +55,20 @@ func (e *Engine) surroundings(ctx context.Context, spec *CreateSpec) (surroundin
 	by := surroundings{API: api, Read: os.ReadFile, Proxy: e.proxy()}
 	by.ImageID, err = e.ImageID(ctx, ImageName(spec.Project, spec.Service))
 	return by, err
+}
+
+// sharedIDs gives the containers to share with by their IDs: a name may be a temporary one, and the engine looks some of
+// them up again at every start.
+func (e *Engine) sharedIDs(ctx context.Context, names map[string]string) (map[string]string, error) {
+	ids := map[string]string{}
+	for service, name := range names {
+		s, err := e.State(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		ids[service] = s.ID
+	}
+	return ids, nil
 }
 
 // proxy is the proxy environment that docker's configuration wants in every container.

@@ -163,6 +163,10 @@ services:
 	if err := b.Start(b.ctx, side); err != nil {
 		t.Fatal(err)
 	}
+	if got, err := b.raw.ContainerInspect(b.ctx, side); err != nil || string(got.HostConfig.NetworkMode) != "container:"+base ||
+		string(got.HostConfig.PidMode) != "container:"+base || got.HostConfig.VolumesFrom[0] != base+":ro" {
+		t.Errorf("a name that may change is kept: %+v, %v", got.HostConfig, err)
+	}
 	if a, c := b.sh(base, "hostname -i"), b.sh(side, "hostname -i"); a != c {
 		t.Errorf("addresses %s and %s differ", a, c)
 	}

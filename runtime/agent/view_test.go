@@ -1,0 +1,143 @@
+package agent
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"berth/placement"
+	"berth/runtime/ledger"
+	"berth/runtime/overlay"
+	"berth/runtime/store"
+)
+
+func event(t *testing.T, key string, v any) store.Event {
+	t.Helper()
+	e := store.Event{Pair: store.Pair{Key: key, Modified: 7}, Deleted: v == nil}
+	if v != nil {
+		var err error
+		if e.Value, err = json.Marshal(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return e
+}
+
+// twoHosts is a view of host me, beside you at 10.0.0.2 and a silent one, with one network.
+func twoHosts(t *testing.T) *view {
+	t.Helper()
+	v := newView("me", slog.New(slog.DiscardHandler))
+	var c changes
+	v.apply(event(t, ledger.HostKey("me"), ledger.Host{VTEP: netip.MustParseAddr("10.0.0.1"), MTU: 9000}), &c)
+	v.apply(event(t, ledger.HostKey("you"), ledger.Host{VTEP: netip.MustParseAddr("10.0.0.2"), MTU: 1500}), &c)
+	v.apply(event(t, ledger.NetworkKey("net"), placement.Network{Name: "net", VNI: overlay.FirstVNI,
+		Blocks: map[string]placement.Block{"me": {}, "you": {}, "silent": {}}}), &c)
+	if !c.links {
+		t.Fatal("a new network is no change of links")
+	}
+	return v
+}
+
+func at(host, ip string) placement.Endpoint {
+	a := netip.MustParseAddr(ip)
+	return placement.Endpoint{Network: "net", Container: "c", Host: host, IP: a, MAC: placement.MACFor(a)}
+}
+
+func TestAnEndpointsChangeIsWrittenWithoutAGap(t *testing.T) {
+	const first, second = "10.1.0.1", "10.1.0.2"
+	tests := map[string]struct {
+		before, after any // endpoints; nil is none
+		drop, put     []string
+		local         bool
+	}{
+		"a new one elsewhere":              {nil, at("you", first), nil, []string{first}, false},
+		"a new one here":                   {nil, at("me", first), []string{first}, nil, true},
+		"it leaves":                        {at("you", first), nil, []string{first}, nil, false},
+		"it moves between others":          {at("silent", first), at("you", first), nil, []string{first}, false},
+		"it comes here":                    {at("you", first), at("me", first), []string{first, first}, nil, true},
+		"it leaves for another host":       {at("me", first), at("you", first), nil, []string{first}, true},
+		"it moves to a host not heard yet": {at("you", first), at("silent", first), []string{first}, nil, false},
+		"it changes its address":           {at("you", first), at("you", second), []string{first}, []string{second}, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			v := twoHosts(t)
+			const key = ledger.Endpoints + "net/c"
+			var ignored, c changes
+			if test.before != nil {
+				v.apply(event(t, key, test.before), &ignored)
+			}
+			v.apply(event(t, key, test.after), &c)
+			if len(c.entries) != 1 || !c.zones["net"] || c.local != test.local {
+				t.Fatalf("%d changes, zone %t, local %t", len(c.entries), c.zones["net"], c.local)
+			}
+			addrs := func(list []overlay.Endpoint) (out []string) {
+				for _, e := range list {
+					out = append(out, e.IP.String())
+				}
+				return out
+			}
+			if diff := cmp.Diff(test.drop, addrs(c.entries[0].Drop)); diff != "" {
+				t.Errorf("drop (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.put, addrs(c.entries[0].Put)); diff != "" {
+				t.Errorf("put (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTheOrderOfKeysInARevisionDoesNotMatter(t *testing.T) {
+	v := newView("me", slog.New(slog.DiscardHandler))
+	var c changes
+	v.apply(event(t, ledger.Endpoints+"net/c", at("me", "10.1.0.1")), &c)
+	v.apply(event(t, ledger.NetworkKey("net"), placement.Network{Name: "net", VNI: overlay.FirstVNI, Blocks: map[string]placement.Block{"me": {}}}), &c)
+	if !c.local || !c.links || !v.local()["c"] {
+		t.Errorf("local %t, links %t, containers %v", c.local, c.links, v.local())
+	}
+}
+
+func TestDesiredTakesTheSmallestUnderlayAndLeavesSilentHostsOut(t *testing.T) {
+	v := twoHosts(t)
+	var c changes
+	for i, host := range []string{"me", "you", "silent"} {
+		e := at(host, netip.AddrFrom4([4]byte{10, 1, 0, byte(i)}).String())
+		e.Container = host
+		v.apply(event(t, ledger.EndpointKey(e), e), &c)
+	}
+	you, _ := overlay.ParseMAC("02:42:0a:01:00:01")
+	want := overlay.Network{VNI: overlay.FirstVNI, MTU: 1450, Peers: []netip.Addr{netip.MustParseAddr("10.0.0.2")},
+		Remote: []overlay.Endpoint{{IP: netip.MustParseAddr("10.1.0.1"), MAC: you, VTEP: netip.MustParseAddr("10.0.0.2")}}}
+	got := v.desired(v.networks["net"], overlay.Underlay{MTU: 9000})
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("desired (-want +got):\n%s", diff)
+	}
+	n := v.networks["net"]
+	n.MTU, n.Options = 1400, map[string]string{"com.docker.network.bridge.enable_icc": "false"}
+	if got := v.desired(n, overlay.Underlay{MTU: 9000}); got.MTU != 1400 || !got.Filter {
+		t.Errorf("a network with an MTU of its own and icc=false: %d, filter %t", got.MTU, got.Filter)
+	}
+}
+
+func TestEventsOfOtherProjectsAndBrokenRecordsChangeNothing(t *testing.T) {
+	v := twoHosts(t)
+	for _, e := range []store.Event{
+		event(t, ledger.Projects+"shop/lock", ledger.Lock{}),
+		event(t, ledger.AliveKey("you"), ""),
+		event(t, ledger.HostKey("you"), ledger.Host{VTEP: netip.MustParseAddr("10.0.0.2"), MTU: 1500, Routes: []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")}}),
+		event(t, ledger.NetworkKey("other"), placement.Network{Name: "other", Blocks: map[string]placement.Block{"you": {}}}),
+		{Pair: store.Pair{Key: ledger.NetworkKey("net"), Value: []byte("{")}},
+	} {
+		var c changes
+		v.apply(e, &c)
+		if c.links || c.local || c.entries != nil || c.zones != nil {
+			t.Errorf("%s: %+v", e.Key, c)
+		}
+	}
+	if len(v.here()) != 1 {
+		t.Error("a broken record removed the network")
+	}
+}

@@ -1,0 +1,62 @@
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"berth/placement"
+)
+
+// orphans are containers of services that the file does not have (nor a profile switched off), and one-off containers
+// that have ended, as docker compose counts them.
+func (u *upper) orphans() []*placement.Container {
+	var all []*placement.Container
+	for i := range u.w.containers {
+		c := &u.w.containers[i]
+		if c.OneOff {
+			if c.State == "exited" || c.State == "dead" {
+				all = append(all, c)
+			}
+			continue
+		}
+		if u.p.Service(c.Task.Service) == nil && !slices.Contains(u.p.Disabled, c.Task.Service) {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// leftAlone writes the sentences about hosts that do not answer, in inventory order.
+func leftAlone(w *view, away map[string][]placement.Task) []string {
+	var all []string
+	for i := range w.o.Hosts {
+		h := &w.o.Hosts[i]
+		tasks := away[h.Name]
+		if len(tasks) == 0 {
+			continue
+		}
+		slices.SortFunc(tasks, compareTasks)
+		all = append(all, fmt.Sprintf("host %s is unreachable%s: %s", h.Name, parenthesis(h.Problem), plural(tasks, "was left alone", "were left alone")))
+	}
+	return all
+}
+
+func parenthesis(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}
+
+// plural lists tasks and picks the verb.
+func plural(tasks []placement.Task, one, many string) string {
+	var names []string
+	for _, t := range slices.Compact(tasks) {
+		names = append(names, t.String())
+	}
+	if len(names) == 1 {
+		return names[0] + " " + one
+	}
+	return strings.Join(names, ", ") + " " + many
+}

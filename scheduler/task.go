@@ -1,0 +1,95 @@
+package scheduler
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"berth/placement"
+)
+
+// task is one wanted replica on its way into the plan.
+type task struct {
+	placement.Task
+	set  *set
+	rank int                  // position among the service's tasks by number
+	old  *placement.Container // container that is there; nil for none
+	host string               // where it goes; "" while undecided and for unplaced tasks
+	away bool                 // on a host that does not answer: counted, left alone
+	only string               // host it must be on: a global service's task
+
+	unplaced bool
+	why      string // of a new container
+	recreate string // why the old container is replaced; "" keeps it
+	restart  bool   // stop and start, because a dependency is recreated
+
+	name      string // final container name
+	endpoints []placement.Endpoint
+	resolvers []netip.Addr
+
+	// Steps; none where there is none.
+	created, stopped, removed, started int
+	named                              int // the step after which the final name is there
+}
+
+// moves reports whether the container that is there stands on the wrong host.
+func (t *task) moves() bool { return t.old != nil && t.host != "" && t.old.Host != t.host }
+
+// fresh reports whether the plan makes a container for the task.
+func (t *task) fresh() bool { return t.host != "" && (t.old == nil || t.moves() || t.recreate != "") }
+
+// drop is a container that goes.
+type drop struct {
+	c       *placement.Container
+	service *placement.Service // nil for orphans
+	why     string
+	removed int
+}
+
+// set is one service with its tasks.
+type set struct {
+	service  *placement.Service
+	inScope  bool
+	selected bool
+	tasks    []*task // by number
+	drops    []*drop
+	memory   []int // numbers that only the store or leftovers remember, ascending
+	highest  int
+}
+
+func (u *upper) newTask(st *set, number int) *task {
+	return &task{
+		Task: placement.Task{Service: st.service.Name, Number: number}, set: st,
+		name:    containerName(u.p, st.service, number),
+		created: none, stopped: none, removed: none, started: none, named: none,
+	}
+}
+
+// wants reports whether the service has a task of that number; the tasks are sorted.
+func (st *set) wants(number int) bool {
+	_, ok := slices.BinarySearchFunc(st.tasks, number, func(t *task, n int) int { return cmp.Compare(t.Number, n) })
+	return ok
+}
+
+// next returns the number of a new task: the lowest that only the store remembers, else one more than the highest.
+func (st *set) next() int {
+	if len(st.memory) > 0 {
+		n := st.memory[0]
+		st.memory = st.memory[1:]
+		return n
+	}
+	st.highest++
+	return st.highest
+}
+
+// nextOn is next for a global service: of the numbers that the store remembers only the one it put on that host.
+func (st *set) nextOn(host string, recorded map[placement.Task]placement.TaskRecord) int {
+	for i, n := range st.memory {
+		if recorded[placement.Task{Service: st.service.Name, Number: n}].Host == host {
+			st.memory = slices.Delete(st.memory, i, i+1)
+			return n
+		}
+	}
+	st.highest++
+	return st.highest
+}
