@@ -41,9 +41,6 @@ func NewBoard(hosts []Host) *Board {
 // starts what it is told to. Reservations are still counted.
 func (b *Board) IgnoreCapacity() { b.lenient = true }
 
-// Hosts is the number of hosts.
-func (b *Board) Hosts() int { return len(b.hosts) }
-
 // Used is what the host holds.
 func (b *Board) Used(host int) Reservation { return b.slots[host].used }
 

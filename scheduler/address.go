@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"berth/placement"
 )
-
-func compareStrings(a, b string) int { return strings.Compare(a, b) }
 
 // assignAddresses gives each user of a network its address there: the static one, else the one it has, else the
 // lowest free one.

@@ -1,8 +1,6 @@
 package scheduler
 
-import (
-	"berth/placement"
-)
+import "berth/placement"
 
 // made is the steps that several tasks wait for.
 type made struct {
@@ -27,7 +25,7 @@ func (u *upper) build() error {
 		u.plan.Change = u.change
 	}
 	tasks := u.placed()
-	if err := u.needImages(m, tasks); err != nil {
+	if err := u.needImages(tasks); err != nil {
 		return err
 	}
 	u.restartStops(tasks)
@@ -101,9 +99,9 @@ func (u *upper) containerSteps(m *made, t *task) {
 	}
 	create := t.step(Create, t.host)
 	create.Endpoints, create.Resolvers, create.Why = t.endpoints, t.resolvers, t.why
-	before := append(u.cleared(t), m.record, m.images[key{t.host, image(u.p, t.set.service)}])
-	if _, ok := m.images[key{t.host, image(u.p, t.set.service)}]; !ok {
-		before = before[:len(before)-1]
+	before := append(u.cleared(t), m.record)
+	if id, ok := m.images[key{t.host, image(u.p, t.set.service)}]; ok {
+		before = append(before, id)
 	}
 	for _, a := range t.set.service.Networks {
 		if n := u.networks[a.Network]; n != nil {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"berth/placement"
 )
@@ -88,7 +89,7 @@ func (u *upper) allocate() error {
 			u.change.Networks = append(u.change.Networks, v.Network)
 		}
 	}
-	slices.SortFunc(u.change.Networks, func(a, b placement.Network) int { return compareStrings(a.Name, b.Name) })
+	slices.SortFunc(u.change.Networks, func(a, b placement.Network) int { return strings.Compare(a.Name, b.Name) })
 	for _, t := range tasks {
 		attached := t.set.service.Networks
 		slices.SortStableFunc(t.endpoints, func(a, b placement.Endpoint) int {

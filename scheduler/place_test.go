@@ -25,6 +25,7 @@ func TestWhereTasksGo(t *testing.T) {
 			service("web", replicas(4), spreadOver("node.labels.zone"))), "web.1@a1 web.2@b web.3@a2 web.4@b"},
 		"a fixed port fits once a host":           {world(host("a"), host("b", otherPort(80)), host("c"), service("web", replicas(2), port(80))), "web.1@a web.2@c"},
 		"other projects' reservations count":      {world(host("a", otherLoad(3.5)), host("b"), service("web", reserve(1, 0))), "web.1@b"},
+		"memory counts like CPU":                  {world(host("a", memory(1<<30)), host("b"), service("web", replicas(2), reserve(0, 2<<30))), "web.1@b web.2@b"},
 		"max per host":                            {world(host("a"), host("b", cpus(1)), service("web", replicas(2), reserve(1, 0), maxPerHost(1))), "web.1@a web.2@b"},
 		"one host counts capacity but starts all": {world(host("local", cpus(1)), service("web", replicas(2), reserve(1, 0))), "web.1@local web.2@local"},
 		"constrained services choose first": {world(host("a", cpus(1), label("x", "y")), host("b", cpus(1)),

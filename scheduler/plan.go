@@ -14,7 +14,9 @@ type Kind string
 
 // The kinds of steps. "after" in a plan means: all those steps succeeded.
 const (
-	// Record applies Plan.Change to the store in one transaction. At most one a plan, before all that depends on it.
+	// Record applies Plan.Change to the store in one transaction. At most one a plan, before all that depends on it:
+	// first in an up; in a down after the containers are gone and before the networks, which agents take down because
+	// the record says so.
 	Record Kind = "record"
 	// CreateNetwork makes the engine network Network on Host: plain on one host; on a cluster it waits until the
 	// host's agent reports the overlay ready there.
@@ -65,7 +67,7 @@ type Step struct {
 	To          string                 // Rename
 	Condition   placement.Condition    // Wait; Started means running
 	Running     bool                   // Wait: for "up --wait": healthy if it has a health check, else running
-	Optional    bool                   // Wait: required: false; failing is a warning and releases dependents
+	Optional    bool                   // Wait: required: false; failing is a warning and releases dependents (a wait that never ran does not)
 	Timeout     *time.Duration         // Stop; nil is the container's own
 	Anonymous   bool                   // Remove
 }

@@ -92,7 +92,7 @@ func (u *upper) strangers(host string, n *placement.NetworkSpec) []string {
 		touched[d.c] = true
 	}
 	for _, t := range u.placed() {
-		if attachment(t.set.service, n.Key) != nil || u.diverged(t.set.service, t.old0()) != "" {
+		if t.old != nil && (t.moves() || attachment(t.set.service, n.Key) != nil || u.diverged(t.set.service, t.old) != "") {
 			touched[t.old] = true
 		}
 	}
@@ -104,14 +104,6 @@ func (u *upper) strangers(host string, n *placement.NetworkSpec) []string {
 		}
 	}
 	return names
-}
-
-// old0 is the container that is there, or an empty one.
-func (t *task) old0() *placement.Container {
-	if t.old == nil {
-		return &placement.Container{}
-	}
-	return t.old
 }
 
 // inherited lists the anonymous volumes that a successor takes over. Engines name those with 64 hex digits; what the

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"berth/placement"
 )
@@ -15,7 +16,7 @@ func (u *upper) missing(t *task) bool {
 }
 
 // needImages refuses services whose image is not on the host and must not or cannot be pulled.
-func (u *upper) needImages(m *made, tasks []*task) error {
+func (u *upper) needImages(tasks []*task) error {
 	var problems []error
 	seen := map[key]bool{}
 	for _, t := range tasks {
@@ -34,7 +35,7 @@ func (u *upper) needImages(m *made, tasks []*task) error {
 		case t.set.service.PullPolicy == "never":
 			problems = append(problems, fmt.Errorf("service %s: image %s is not %s and its pull_policy is never; load or build it there", t.Service, ref, where))
 		case !pullable(t.set.service):
-			problems = append(problems, fmt.Errorf("service %s: image %s is not %s and cannot be pulled; run berth build", t.Service, ref, where))
+			problems = append(problems, fmt.Errorf("service %s: image %s is not %s and cannot be pulled; build it there with docker build -t %s", t.Service, ref, where, ref))
 		}
 	}
 	return errors.Join(problems...)
@@ -127,14 +128,14 @@ func (u *upper) checkNetwork(host string, n *placement.NetworkSpec, there *place
 
 func (u *upper) sortedNetworks() []*placement.NetworkSpec {
 	all := slices.Clone(u.p.Networks)
-	slices.SortFunc(all, func(a, b *placement.NetworkSpec) int { return compareStrings(a.Key, b.Key) })
+	slices.SortFunc(all, func(a, b *placement.NetworkSpec) int { return strings.Compare(a.Key, b.Key) })
 	return all
 }
 
 // needVolumes makes the named volumes that tasks mount on their hosts.
 func (u *upper) needVolumes(m *made, tasks []*task) {
 	specs := slices.Clone(u.p.Volumes)
-	slices.SortFunc(specs, func(a, b *placement.VolumeSpec) int { return compareStrings(a.Key, b.Key) })
+	slices.SortFunc(specs, func(a, b *placement.VolumeSpec) int { return strings.Compare(a.Key, b.Key) })
 	mounted := map[key]bool{} // host, volume key
 	for _, t := range tasks {
 		for _, mount := range t.set.service.Mounts {

@@ -122,10 +122,6 @@ func containerNamed(n string) serviceOption {
 	return func(_ *scene, v *placement.Service) { v.ContainerName = n }
 }
 
-func imageRef(ref string) serviceOption {
-	return func(_ *scene, v *placement.Service) { v.Image = ref }
-}
-
 func pullPolicy(p string) serviceOption {
 	return func(_ *scene, v *placement.Service) { v.PullPolicy = p }
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"berth/placement"
 )
@@ -64,7 +65,7 @@ func (d *downer) record(removed []int) {
 		}
 	}
 	slices.Sort(d.change.DropNetworks)
-	slices.SortFunc(d.change.Networks, func(a, b placement.Network) int { return compareStrings(a.Name, b.Name) })
+	slices.SortFunc(d.change.Networks, func(a, b placement.Network) int { return strings.Compare(a.Name, b.Name) })
 	if !d.change.Empty() {
 		d.plan.Change = d.change
 		d.g.add(Step{Kind: Record}, removed...)

@@ -186,6 +186,7 @@ func (a *agent) noticed(ctx context.Context, n news) {
 		a.publishStates()
 	}
 	if n.resync || n.network {
+		a.refresh() // the engine's networks are routes of the host
 		a.list(ctx)
 	}
 	if n.freed {

@@ -119,6 +119,27 @@ func TestTrafficOutlivesTheAgentAndItCatchesUpWhenItComesBack(t *testing.T) {
 	}
 }
 
+func TestWithTheStoreAwayNamesStayAndWhatHappenedIsToldLater(t *testing.T) {
+	b := newBed(t, 2)
+	web, db := b.pair()
+	one := b.lab.Hosts()[0]
+	b.stop(one, syscall.SIGTERM) // the only member of the store, and the name server of that host
+	if !b.resolves(db, "web", web) {
+		t.Error("the other host's agent forgot a name when the store went")
+	}
+	if !b.pings(db, web.IP) {
+		t.Error("no traffic without the store")
+	}
+	b.on(db.Host, "docker", "stop", "-t", "0", db.Container)
+	b.start(one)
+	b.await("what happened meanwhile is told", func(keys map[string][]byte) bool {
+		return string(keys[ledger.StateKey(db.Host, db.Container)]) == `{"running":false}`
+	})
+	b.on(db.Host, "docker", "start", db.Container)
+	b.running(db)
+	b.eventually("names are answered again", func() bool { return b.resolves(web, "db", db) })
+}
+
 func TestARemovedNetworkAnEngineRestartAndARebootAreMended(t *testing.T) {
 	b := newBed(t, 2)
 	web, db := b.pair()

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"berth/placement"
 	"berth/runtime/engine"
 	"berth/runtime/ledger"
 	"berth/runtime/overlay"
@@ -16,12 +15,6 @@ import (
 
 // dnsPort is where the name server listens on a network's gateway address.
 const dnsPort = 53
-
-// jobLimit bounds what an agent asks of its engine at the same time.
-const jobLimit = 4
-
-// jobTime bounds one job; an engine that hangs must not hold a slot for ever.
-const jobTime = 2 * time.Minute
 
 // network is what the loop knows of one engine network, wanted or on its way out.
 type network struct {
@@ -39,20 +32,6 @@ type network struct {
 type made struct {
 	spec engine.BridgeNetwork
 	vni  uint32
-}
-
-// result is what a job found.
-type result struct {
-	// of a list job
-	listed bool
-	after  int // jobs of networks that had ended when the listing began
-	id     string
-	nets   []engine.NetworkInfo
-	// of a network's job; id is the engine network's
-	network string
-	made    made
-	removed bool
-	err     error
 }
 
 // wanted is how the engine's network shall be made.
@@ -221,136 +200,6 @@ func (a *agent) gone(name string) {
 	a.names.Unlisten(name)
 	delete(a.nets, name)
 	a.publish.delete(ledger.ReadyKey(name, a.config.Host))
-}
-
-// start runs a network's job; one a network at a time.
-func (a *agent) start(ctx context.Context, n *network, f func(context.Context) result) {
-	n.busy = true
-	a.job(ctx, func(ctx context.Context) result {
-		r := f(ctx)
-		r.network = n.name
-		return r
-	})
-}
-
-// job runs f when a slot is free and sends its result to the loop.
-func (a *agent) job(ctx context.Context, f func(context.Context) result) {
-	a.jobs.Go(func() {
-		select {
-		case a.slots <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
-		jctx, cancel := context.WithTimeout(ctx, jobTime)
-		r := f(jctx)
-		cancel()
-		<-a.slots
-		select {
-		case a.results <- r:
-		case <-ctx.Done():
-		}
-	})
-}
-
-// list asks the engine for its networks and containers, and who it is.
-func (a *agent) list(ctx context.Context) {
-	if a.listing {
-		a.relist = true
-		return
-	}
-	a.listing, a.relist = true, false
-	known, after := a.engineID, a.ended
-	a.job(ctx, func(ctx context.Context) result {
-		r := result{listed: true, id: known, after: after}
-		if known == "" {
-			snap, err := a.engine.Observe(ctx, engine.Query{})
-			if err == nil && snap.Host.State != placement.Ready {
-				err = errNotReady(snap.Host.Problem)
-			}
-			if err != nil {
-				r.err = err
-				return r
-			}
-			r.id = snap.Host.EngineID
-		}
-		if r.err = a.observe.list(ctx); r.err == nil {
-			r.nets, r.err = a.engine.Networks(ctx, networkLabel)
-		}
-		return r
-	})
-}
-
-// errNotReady is why the engine does not answer, as it was observed.
-type errNotReady string
-
-func (e errNotReady) Error() string { return string(e) }
-
-// finish takes a job's result in.
-func (a *agent) finish(ctx context.Context, r result) {
-	if r.listed {
-		a.finishList(ctx, r)
-		return
-	}
-	n := a.network(r.network)
-	n.busy = false
-	a.ended++
-	switch {
-	case r.err != nil:
-		n.failed = time.Now()
-		n.pause = min(max(2*n.pause, time.Second), reconcileEvery)
-		a.trouble(n, a.view.networks[n.name].revision, r.err)
-		if ctx.Err() == nil {
-			a.later(ctx, n.pause)
-		}
-		return
-	case r.removed:
-		delete(a.engineNets, n.name)
-		n.id, n.made, n.tried, n.problem, n.pause = "", made{}, made{}, "", 0
-		a.log.Info("network removed", "network", n.name)
-	default:
-		n.id, n.made, n.problem = r.id, r.made, ""
-		a.engineNets[n.name] = engine.NetworkInfo{ID: r.id, Name: n.name, Bridge: r.made.spec.Bridge, Labels: r.made.spec.Labels}
-		a.log.Info("network stands", "network", n.name, "vni", r.made.vni, "bridge", r.made.spec.Bridge)
-	}
-	// The engine has been at the bridge: compare again, report, and go on with what waited.
-	a.reconcile(ctx)
-}
-
-func (a *agent) finishList(ctx context.Context, r result) {
-	a.listing = false
-	if r.err != nil {
-		if ctx.Err() == nil {
-			a.log.Warn("engine not listed", "err", r.err)
-			a.later(ctx, time.Second)
-		}
-		return
-	}
-	if a.relist || r.after != a.ended {
-		// What was listed may be older than what a job did meanwhile.
-		a.list(ctx)
-		return
-	}
-	if a.engineNets == nil {
-		a.engineID = r.id
-		a.log.Info("engine listed", "engine", r.id, "networks", len(r.nets))
-		a.refresh()
-	}
-	a.engineNets = map[string]engine.NetworkInfo{}
-	for _, info := range r.nets {
-		if labelVNI(info) != 0 {
-			a.engineNets[info.Name] = info
-		}
-	}
-	a.reconcile(ctx)
-}
-
-// later makes the loop compare again after a while.
-func (a *agent) later(ctx context.Context, after time.Duration) {
-	a.jobs.Go(func() {
-		if sleep(ctx, after) == nil {
-			a.observe.again()
-		}
-	})
 }
 
 // labelVNI reads the VNI that an agent wrote on an engine network; 0 when there is none.

@@ -128,7 +128,9 @@ func (o *observer) inspect(ctx context.Context, id string, asked uint64) {
 	switch {
 	case err == nil:
 		o.set(id, seen{s.Name, ledger.State{Running: s.Running && s.Status != "paused", Health: s.Health}})
-	case !engine.IsNotFound(err) && ctx.Err() == nil:
+	case engine.IsNotFound(err):
+		delete(o.latest, id)
+	case ctx.Err() == nil:
 		// The stream will be opened anew, or the next listing finds it.
 		o.log.Warn("container not looked at", "id", short(id), "err", err)
 	}

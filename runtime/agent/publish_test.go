@@ -68,13 +68,14 @@ func (s *scripted) expect(t *testing.T, want map[string]string) {
 
 func publishing(t *testing.T, s *scripted, first func(*publisher)) *publisher {
 	t.Helper()
+	others := goleak.IgnoreCurrent()
 	s.held, s.writes = map[string]string{}, make(chan struct{}, 100)
 	p := newPublisher(slog.New(slog.DiscardHandler))
 	first(p)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { p.run(ctx, s) })
-	t.Cleanup(func() { cancel(); wg.Wait(); goleak.VerifyNone(t) })
+	t.Cleanup(func() { cancel(); wg.Wait(); goleak.VerifyNone(t, others) })
 	return p
 }
 

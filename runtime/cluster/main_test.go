@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"berth/runtime/store/embedded/embeddedtest"
 )
 
 func TestMain(m *testing.M) {
@@ -12,5 +12,5 @@ func TestMain(m *testing.M) {
 		holdLock()
 		return
 	}
-	goleak.VerifyTestMain(m)
+	embeddedtest.VerifyTestMain(m)
 }

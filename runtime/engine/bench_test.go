@@ -104,11 +104,7 @@ func BenchmarkEngine(b *testing.B) {
 			}
 		}
 	})
-	b.Run("remove 50", func(b *testing.B) {
-		for range b.N {
-			each(remove)
-		}
-	})
+	each(remove)
 	if err := e.RemoveNetwork(ctx, "shop_default"); err != nil {
 		b.Error(err)
 	}

@@ -123,6 +123,21 @@ func TestEnginesAreReachedOverSSHWithOneHandshake(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("second connection: %v", time.Since(start))
+	start = time.Now()
+	const many = 24 // more than sshd lets share one session
+	errs := make(chan error, many)
+	for range many {
+		go func() {
+			_, err := other.Exec(b.ctx, id, ExecSpec{Cmd: []string{"true"}})
+			errs <- err
+		}()
+	}
+	for range many {
+		if err := <-errs; err != nil {
+			t.Errorf("one of many at once: %v", err)
+		}
+	}
+	t.Logf("%d execs at once: %v", many, time.Since(start))
 	wrong := b.host
 	wrong.Identity = filepath.Join(t.TempDir(), "none")
 	wrong.KnownHosts = wrong.Identity
@@ -179,16 +194,16 @@ func TestSSHControlSocketsLieInAPrivateFolderThatIsShortEnough(t *testing.T) {
 	if privateDir(open) == nil {
 		t.Error("a folder that others may write to is taken for private")
 	}
-	flags := strings.Join(sshFlags("ssh://a", placement.InventoryHost{Identity: "/k", KnownHosts: "/h"}, "/c"), " ")
+	flags := strings.Join(sshFlags("ssh://a", placement.InventoryHost{Identity: "/k", KnownHosts: "/h"}, "/c", 0), " ")
 	for _, want := range []string{"-i /k", "UserKnownHostsFile=/h", "StrictHostKeyChecking=yes", "ControlMaster=auto", "ControlPath=/c/"} {
 		if !strings.Contains(flags, want) {
 			t.Errorf("%q lacks %q", flags, want)
 		}
 	}
-	if other := sshFlags("ssh://a", placement.InventoryHost{Identity: "/k", KnownHosts: "/other"}, "/c"); slices.Contains(other, sshControlPath(strings.Fields(flags))) {
+	if other := sshFlags("ssh://a", placement.InventoryHost{Identity: "/k", KnownHosts: "/other"}, "/c", 0); slices.Contains(other, sshControlPath(strings.Fields(flags))) {
 		t.Error("a session is shared with one that trusts other host keys")
 	}
-	if flags := sshFlags("ssh://a", placement.InventoryHost{}, ""); len(flags) != 0 {
+	if flags := sshFlags("ssh://a", placement.InventoryHost{}, "", 0); len(flags) != 0 {
 		t.Errorf("flags that nobody asked for: %v", flags)
 	}
 }

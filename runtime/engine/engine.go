@@ -2,10 +2,11 @@
 // [Engine], and nothing else in berth knows the API's types. Engines from 20.10 (API 1.41) on are supported; what
 // differs between versions is dealt with here.
 //
-// Where to look: engine.go, address.go, ssh.go and dockercontext.go connect; observe.go and list.go look; convert*.go
-// turn a compose service into an engine's container (pure); create.go makes it; equal*.go compare what runs with what
-// would be made; lifecycle.go, network.go, bridge.go, volume.go and image.go act; events.go and await.go wait; logs.go,
-// copy.go, exec.go and hooks.go stream; agent.go makes berth's own container.
+// Where to look: engine.go, ssh.go and dockercontext.go connect; observe.go and list.go look; convert*.go turn a compose
+// service into an engine's container (pure), files.go its secrets and configs; create.go makes it; equal*.go compare what
+// runs with what would be made, adopt.go for what docker compose made; lifecycle.go, network.go, bridge.go, volume.go and
+// image.go act; events.go and await.go wait; logs.go, copy.go, exec.go and hooks.go stream; agent.go makes berth's own
+// container; errors.go makes one sentence of what engines refuse.
 package engine
 
 import (

@@ -9,7 +9,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
+	"sync"
 
 	"github.com/docker/cli/cli/connhelper"
 
@@ -26,21 +29,92 @@ const controlName = 20
 // bytes everywhere; there are a slash, the name and, while ssh binds it, 17 more characters to come.
 const maxControlDir = 103 - 1 - controlName - 17
 
+// sessionsPerMaster is how many connections share one authenticated session: sshd refuses more than 10 (MaxSessions).
+const sessionsPerMaster = 8
+
 // sshDialer runs `docker system dial-stdio` on the host through the ssh program, so that the user's keys, agent and
-// ssh configuration count. All connections to a host share one authenticated session (ControlMaster): the first costs
-// a handshake, the others a few milliseconds.
+// ssh configuration count. Connections to a host share authenticated sessions (ControlMaster), sessionsPerMaster each:
+// the first costs a handshake, the others do not.
 func sshDialer(address string, h placement.InventoryHost) (func(context.Context, string, string) (net.Conn, error), error) {
-	helper, err := connhelper.GetConnectionHelperWithSSHOpts(address, sshFlags(address, h, controlDir(os.Getenv, os.Getuid())))
-	if err != nil {
-		return nil, fmt.Errorf("address %q: %w", address, err)
-	}
-	return helper.Dialer, nil
+	d := &sshDialing{address: address, host: h, control: controlDir(os.Getenv, os.Getuid())}
+	_, err := d.helper(0)
+	return d.dial, err
 }
 
-// sshFlags are ssh's options for a host. control is the folder of control sockets, "" for none. A session is shared
+// sshDialing hands each connection the first slot that is free; slots share sessions in groups.
+type sshDialing struct {
+	address string
+	host    placement.InventoryHost
+	control string // folder of control sockets; "" for none
+
+	mu    sync.Mutex
+	slots []bool // in use
+}
+
+func (d *sshDialing) helper(master int) (*connhelper.ConnectionHelper, error) {
+	helper, err := connhelper.GetConnectionHelperWithSSHOpts(d.address, sshFlags(d.address, d.host, d.control, master))
+	if err != nil {
+		return nil, fmt.Errorf("address %q: %w", d.address, err)
+	}
+	return helper, nil
+}
+
+func (d *sshDialing) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	slot := d.take()
+	helper, err := d.helper(slot / sessionsPerMaster)
+	if err == nil {
+		var conn net.Conn
+		if conn, err = helper.Dialer(ctx, network, address); err == nil {
+			return &sshConn{Conn: conn, release: sync.OnceFunc(func() { d.free(slot) })}, nil
+		}
+	}
+	d.free(slot)
+	return nil, err
+}
+
+func (d *sshDialing) take() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := slices.Index(d.slots, false)
+	if i < 0 {
+		i = len(d.slots)
+		d.slots = append(d.slots, false)
+	}
+	d.slots[i] = true
+	return i
+}
+
+func (d *sshDialing) free(slot int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.slots[slot] = false
+}
+
+// sshConn gives its slot back when it is closed.
+type sshConn struct {
+	net.Conn
+	release func()
+}
+
+// CloseWrite ends the writing half, which execs and attachments need.
+func (c *sshConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// Close ends the ssh process.
+func (c *sshConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}
+
+// sshFlags are ssh's options for a host. control is the folder of control sockets, "" for none, and master the number of
+// the session to share. A session is shared
 // only with the same address, key and host keys: it must not let in whom ssh itself would refuse. A session to a host that
 // has gone dies within 15 s, or connections would queue behind it.
-func sshFlags(address string, h placement.InventoryHost, control string) []string {
+func sshFlags(address string, h placement.InventoryHost, control string, master int) []string {
 	var flags []string
 	if h.Identity != "" {
 		// IdentitiesOnly: an agent full of other keys would use up the server's attempts first.
@@ -50,7 +124,7 @@ func sshFlags(address string, h placement.InventoryHost, control string) []strin
 		flags = append(flags, "-o", "UserKnownHostsFile="+h.KnownHosts, "-o", "StrictHostKeyChecking=yes")
 	}
 	if control != "" {
-		sum := sha256.Sum256([]byte(address + "\x00" + h.Identity + "\x00" + h.KnownHosts))
+		sum := sha256.Sum256([]byte(strings.Join([]string{address, h.Identity, h.KnownHosts, strconv.Itoa(master)}, "\x00")))
 		name := hex.EncodeToString(sum[:])[:controlName]
 		flags = append(flags, "-o", "ControlMaster=auto", "-o", "ControlPath="+filepath.Join(control, name),
 			"-o", "ControlPersist=60", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")

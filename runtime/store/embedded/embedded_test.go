@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 
 	"berth/runtime/cluster"
@@ -22,7 +21,7 @@ import (
 	"berth/runtime/store/etcd"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { embeddedtest.VerifyTestMain(m) }
 
 func bound(t *testing.T) context.Context {
 	t.Helper()

@@ -144,6 +144,11 @@ func translate(t store.Txn) ([]clientv3.Cmp, []clientv3.Op) {
 	for _, d := range t.Deletes {
 		ops = append(ops, clientv3.OpDelete(d))
 	}
+	if len(ops) == 0 {
+		// A transaction without operations is to etcd one that may read old state: a member that lags compares what
+		// it has. One read that may not makes the whole of it current.
+		ops = append(ops, clientv3.OpGet("\x00", clientv3.WithCountOnly()))
+	}
 	return cmps, ops
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 
@@ -18,7 +17,7 @@ import (
 	"berth/runtime/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { embeddedtest.VerifyTestMain(m) }
 
 // server makes an etcd what the suite asks for.
 func server(cfg etcd.Config) storetest.Server {
@@ -57,16 +56,19 @@ func server(cfg etcd.Config) storetest.Server {
 }
 
 func TestEmbeddedStoreOfOneMemberKeepsTheContract(t *testing.T) {
+	t.Parallel() // much of it is waiting for leases to end
 	c := embeddedtest.Start(t, 1)
 	storetest.Run(t, server(etcd.Config{Endpoints: c.Endpoints(t), TLS: c.TLS}))
 }
 
 func TestEmbeddedStoreOfThreeMembersKeepsTheContract(t *testing.T) {
+	t.Parallel() // much of it is waiting for leases to end
 	c := embeddedtest.Start(t, 3)
 	storetest.Run(t, server(etcd.Config{Endpoints: c.Endpoints(t), TLS: c.TLS}))
 }
 
 func TestDebiansEtcdKeepsTheContract(t *testing.T) {
+	t.Parallel() // much of it is waiting for leases to end
 	storetest.Run(t, server(etcd.Config{Endpoints: []string{external(t)}}))
 }
 

@@ -1,0 +1,94 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"berth/runtime/engine"
+	"berth/runtime/ledger"
+)
+
+// inspected is an engine whose containers answer when the test lets them.
+type inspected struct {
+	Engine
+	answers chan engine.State
+	listed  []engine.ContainerInfo
+	during  func() // happens while the engine lists
+}
+
+func (i *inspected) State(ctx context.Context, _ string) (engine.State, error) {
+	return <-i.answers, nil
+}
+
+func (i *inspected) Containers(context.Context, engine.Filter) ([]engine.ContainerInfo, error) {
+	if i.during != nil {
+		i.during()
+	}
+	return i.listed, nil
+}
+
+func happened(o *observer, action string) {
+	o.event(context.Background(), engine.Event{Type: "container", Action: action, ID: "1", Name: "web-1"})
+}
+
+func expectStates(t *testing.T, o *observer, want map[string]ledger.State) {
+	t.Helper()
+	o.wg.Wait()
+	if diff := cmp.Diff(want, o.take().containers); diff != "" {
+		t.Errorf("states (-want +got):\n%s", diff)
+	}
+}
+
+func TestStatesFollowTheEventsOfAContainer(t *testing.T) {
+	e := &inspected{answers: make(chan engine.State, 1)}
+	o := newObserver(e, slog.New(slog.DiscardHandler))
+	e.answers <- engine.State{ID: "1", Name: "web-1", Status: "running", Running: true, Health: "starting"}
+	happened(o, "start")
+	expectStates(t, o, map[string]ledger.State{"web-1": {Running: true, Health: "starting"}})
+	happened(o, "health_status: healthy")
+	expectStates(t, o, map[string]ledger.State{"web-1": {Running: true, Health: "healthy"}})
+	happened(o, "exec_start: top")
+	expectStates(t, o, nil)
+	happened(o, "pause")
+	expectStates(t, o, map[string]ledger.State{"web-1": {}})
+	happened(o, "die")
+	expectStates(t, o, nil)
+	happened(o, "destroy")
+	expectStates(t, o, map[string]ledger.State{})
+}
+
+func TestAnInspectionThatCameLateDoesNotOverruleALaterEvent(t *testing.T) {
+	e := &inspected{answers: make(chan engine.State)}
+	o := newObserver(e, slog.New(slog.DiscardHandler))
+	happened(o, "start")
+	happened(o, "die")
+	e.answers <- engine.State{ID: "1", Name: "web-1", Status: "running", Running: true}
+	expectStates(t, o, map[string]ledger.State{"web-1": {}})
+}
+
+func TestAListingDoesNotOverruleWhatHappenedMeanwhile(t *testing.T) {
+	e := &inspected{listed: []engine.ContainerInfo{{ID: "1", Name: "web-1", State: "running"}, {ID: "2", Name: "db-1", State: "exited"}}}
+	o := newObserver(e, slog.New(slog.DiscardHandler))
+	e.during = func() { happened(o, "die") }
+	if err := o.list(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expectStates(t, o, map[string]ledger.State{"web-1": {}, "db-1": {}})
+	e.listed, e.during = e.listed[:1], nil
+	if err := o.list(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expectStates(t, o, map[string]ledger.State{"web-1": {Running: true}})
+}
+
+func TestOfTwoContainersWithOneNameTheRunningOneCounts(t *testing.T) {
+	e := &inspected{listed: []engine.ContainerInfo{{ID: "1", Name: "web-1", State: "exited"}, {ID: "2", Name: "web-1", State: "running", Health: "healthy"}}}
+	o := newObserver(e, slog.New(slog.DiscardHandler))
+	if err := o.list(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expectStates(t, o, map[string]ledger.State{"web-1": {Running: true, Health: "healthy"}})
+}
