@@ -171,7 +171,9 @@ func (s *sources) translate(compose *types.Project) (*placement.Project, error) 
 		return nil, s.locate(err)
 	}
 	p.EnvFiles = s.envFiles
-	p.Compatibility = s.opts.Compatibility || boolean(s.env["COMPOSE_COMPATIBILITY"])
+	if s.opts.Compatibility || boolean(s.env["COMPOSE_COMPATIBILITY"]) {
+		p.Separator = "_"
+	}
 	return p, nil
 }
 

@@ -261,7 +261,7 @@ func TestCompatibilityComesFromFlagOrVariable(t *testing.T) {
 		{"variable", env("COMPOSE_COMPATIBILITY=true"), true},
 		{"variable off", env("COMPOSE_COMPATIBILITY=0"), false},
 	} {
-		if got := newWorld(t, one, c.option).mustLoad().Compatibility; got != c.want {
+		if got := newWorld(t, one, c.option).mustLoad().Separator == "_"; got != c.want {
 			t.Errorf("%s: Compatibility is %t", c.name, got)
 		}
 	}

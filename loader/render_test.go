@@ -58,7 +58,7 @@ func TestListsAreSorted(t *testing.T) {
 			t.Error(c.name, diff)
 		}
 	}
-	p.Compatibility = true
+	p.Separator = "_"
 	if got := Images(p)[0]; got != "shop_db" {
 		t.Errorf("image with compatibility is %s", got)
 	}

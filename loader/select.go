@@ -49,7 +49,7 @@ func Select(p *placement.Project, names []string, o SelectOptions) (*placement.P
 	if err != nil {
 		return nil, err
 	}
-	selected.Warnings, selected.EnvFiles, selected.Compatibility = p.Warnings, p.EnvFiles, p.Compatibility
+	selected.Warnings, selected.EnvFiles, selected.Separator = p.Warnings, p.EnvFiles, p.Separator
 	return selected, nil
 }
 

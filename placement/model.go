@@ -42,8 +42,6 @@ type Project struct {
 	// EnvFiles are the files of --env-file or COMPOSE_ENV_FILES, absolute; empty when only .env was looked for. They are
 	// the com.docker.compose.project.environment_file label.
 	EnvFiles []string
-	// Compatibility joins container names with "_" instead of "-" (--compatibility, COMPOSE_COMPATIBILITY).
-	Compatibility bool
 }
 
 // Service returns the enabled service of that name, or nil.

@@ -72,8 +72,8 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// interrupted is the cause of the context that SIGINT or SIGTERM ends.
-var interrupted = errors.New("interrupted")
+// errInterrupted is the cause of the context that SIGINT or SIGTERM ends.
+var errInterrupted = errors.New("interrupted")
 
 // Main runs one command and returns its exit code: 0, 1 for an error (printed as "berth: …" on stderr), 130 after an
 // interrupt, or what the command passes through.
@@ -90,7 +90,7 @@ func Main(args []string, env Env) int {
 	go func() {
 		select {
 		case <-signals:
-			cancel(interrupted)
+			cancel(errInterrupted)
 		case <-done:
 			return
 		}
@@ -119,7 +119,7 @@ func report(stderr io.Writer, err error) int {
 		}
 		return exit.code
 	}
-	if errors.Is(err, interrupted) {
+	if errors.Is(err, errInterrupted) {
 		fmt.Fprintln(stderr, "berth: interrupted; run the same command again to go on where it stopped")
 		return 130
 	}

@@ -43,7 +43,7 @@ func (ss *session) attach(ctx context.Context, services []string, since time.Tim
 	a.ctx = ctx
 	err = a.follower.Run(ctx, p.Line)
 	a.watchers.Wait()
-	if errors.Is(err, interrupted) || errors.Is(context.Cause(ctx), interrupted) {
+	if errors.Is(err, errInterrupted) || errors.Is(context.Cause(ctx), errInterrupted) {
 		return ss.stopAttached(context.WithoutCancel(ctx), services)
 	}
 	return err
@@ -128,7 +128,7 @@ func (ss *session) stopAttached(ctx context.Context, services []string) error {
 	ss.display = display
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	kill := func() { cancel(interrupted) }
+	kill := func() { cancel(errInterrupted) }
 	ss.second.Store(&kill)
 	list, _, err := ss.containers(ctx, services)
 	if err != nil {
@@ -139,10 +139,10 @@ func (ss *session) stopAttached(ctx context.Context, services []string) error {
 		return err
 	}
 	w := execute.World{Project: ss.project, Engines: ss.cluster.Engines()}
-	if err := execute.Run(ctx, w, plan, execute.DefaultLimits, ss.shower(plan)); err != nil && !errors.Is(err, interrupted) {
+	if err := execute.Run(ctx, w, plan, execute.DefaultLimits, ss.shower(plan)); err != nil && !errors.Is(err, errInterrupted) {
 		return err
 	}
-	if errors.Is(context.Cause(ctx), interrupted) {
+	if errors.Is(context.Cause(ctx), errInterrupted) {
 		var killers sync.WaitGroup
 		for _, ct := range list {
 			if ct.Running() {

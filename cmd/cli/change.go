@@ -41,11 +41,16 @@ func (ss *session) apply(ctx context.Context, bootstrap bool, plan planner) (*sc
 			return p, err
 		}
 		err = ss.run(ctx, p)
-		if errors.Is(err, store.ErrConflict) && try < replans {
+		if again(err) && try < replans {
 			continue
 		}
 		return p, errors.Join(err, failures(p))
 	}
+}
+
+// again reports whether a plan failed because the store is not as it was when the plan was made, or may not be.
+func again(err error) bool {
+	return errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUncertain)
 }
 
 // preview prints the plan of a command that then changes nothing.

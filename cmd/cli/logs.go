@@ -51,7 +51,7 @@ func logsCommand(s *settings) *cli.Command {
 			}
 			ss.unreachable(hosts)
 			err = ss.printLogs(c.Context, list, o)
-			if errors.Is(err, interrupted) && o.Follow {
+			if errors.Is(err, errInterrupted) && o.Follow {
 				return &exitError{code: 130}
 			}
 			return err

@@ -107,7 +107,6 @@ func (a *agent) take(u update) changes {
 			a.view = load(a.config.Host, a.log, *u.snapshot)
 			c = changes{whole: true}
 		} else if a.view != nil {
-			a.view.revision = u.batch.Revision
 			for _, e := range u.batch.Events {
 				a.view.apply(e, &c)
 			}

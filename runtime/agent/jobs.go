@@ -103,7 +103,11 @@ func (a *agent) finish(ctx context.Context, r result) {
 	case r.err != nil:
 		n.failed = time.Now()
 		n.pause = min(max(2*n.pause, time.Second), reconcileEvery)
-		a.trouble(n, a.view.networks[n.name].revision, r.err)
+		what := notMade
+		if r.removed {
+			what = notRemoved
+		}
+		a.trouble(n, a.view.networks[n.name].revision, what, r.err)
 		if ctx.Err() == nil {
 			a.later(ctx, n.pause)
 		}

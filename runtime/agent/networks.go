@@ -80,6 +80,13 @@ func (a *agent) reconcile(ctx context.Context) {
 			state.Networks = append(state.Networks, overlay.Network{VNI: vni, Leaving: true})
 		}
 	}
+	for _, n := range a.nets {
+		// The engine may be putting its network on this bridge right now, wanted or not.
+		if vni := n.tried.vni; n.busy && vni != 0 && !vnis[vni] {
+			vnis[vni] = true
+			state.Networks = append(state.Networks, overlay.Network{VNI: vni, Leaving: true})
+		}
+	}
 	began := time.Now()
 	report, err := a.net.Reconcile(ctx, state)
 	if err != nil {
@@ -95,7 +102,7 @@ func (a *agent) reconcile(ctx context.Context) {
 			if e == nil {
 				e = err
 			}
-			a.trouble(n, r.revision, e)
+			a.trouble(n, r.revision, notMade, e)
 			continue
 		}
 		a.ensure(ctx, n, r, a.wanted(r, mtus[name]))
@@ -152,7 +159,7 @@ func (a *agent) ensure(ctx context.Context, n *network, r record, want made) {
 func (a *agent) serve(ctx context.Context, n *network, r record) {
 	block, _ := r.block(a.config.Host)
 	if err := a.names.Listen(ctx, n.name, netip.AddrPortFrom(block.Gateway, dnsPort)); err != nil {
-		a.trouble(n, r.revision, err)
+		a.trouble(n, r.revision, notMade, err)
 		return
 	}
 	n.problem = ""
@@ -160,10 +167,16 @@ func (a *agent) serve(ctx context.Context, n *network, r record) {
 	a.publish.set(ledger.ReadyKey(n.name, a.config.Host), ledger.Ready{Revision: r.revision, EngineNetwork: n.id}, false)
 }
 
-// trouble tells the store and the log why a network does not stand. One that stood keeps its containers.
-func (a *agent) trouble(n *network, revision int64, err error) {
+// What trouble is about, for the log.
+const (
+	notMade    = "network does not stand"
+	notRemoved = "network not removed yet"
+)
+
+// trouble tells the store and the log why a network is not as wanted. One that stood keeps its containers.
+func (a *agent) trouble(n *network, revision int64, what string, err error) {
 	if n.problem != err.Error() {
-		a.log.Error("network does not stand", "network", n.name, "err", err)
+		a.log.Error(what, "network", n.name, "err", err)
 	}
 	n.problem = err.Error()
 	a.publish.set(ledger.ReadyKey(n.name, a.config.Host), ledger.Ready{Revision: revision, EngineNetwork: n.id, Problem: n.problem}, false)

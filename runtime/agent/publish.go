@@ -74,7 +74,7 @@ func (p *publisher) poke() {
 	}
 }
 
-// keys lists those that are wanted and start with a prefix.
+// has reports whether a key was set and not deleted since.
 func (p *publisher) has(key string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,7 +15,6 @@ import (
 type view struct {
 	me        string
 	log       *slog.Logger
-	revision  int64
 	hosts     map[string]ledger.Host
 	networks  map[string]record
 	endpoints map[string]map[string]placement.Endpoint // network → container
@@ -59,7 +58,6 @@ func newView(me string, log *slog.Logger) *view {
 // load makes a view of a snapshot.
 func load(me string, log *slog.Logger, s store.Snapshot) *view {
 	v := newView(me, log)
-	v.revision = s.Revision
 	var ignored changes
 	for _, p := range s.Pairs {
 		v.apply(store.Event{Pair: p}, &ignored)

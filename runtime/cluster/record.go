@@ -109,14 +109,6 @@ func (r *Records) commitParts(ctx context.Context, t store.Txn) (int64, error) {
 	return first, nil
 }
 
-// DropNetwork deletes the network's record, so that the agents take it down. One that is not there is no error.
-func (r *Records) DropNetwork(ctx context.Context, network string) error {
-	if _, err := r.commit(ctx, store.Txn{Deletes: []string{ledger.NetworkKey(network)}}); err != nil {
-		return fmt.Errorf("remove network %s from the store: %w", network, err)
-	}
-	return nil
-}
-
 // NetworkReady waits until the host's agent reports the network, as this plan recorded it, up.
 func (r *Records) NetworkReady(ctx context.Context, network, host string) error {
 	return r.await(ctx, network, host, "made", func(got ledger.Ready, there bool, want int64) (bool, error) {

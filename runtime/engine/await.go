@@ -37,7 +37,7 @@ func (e *Engine) State(ctx context.Context, id string) (State, error) {
 func stateOf(info container.InspectResponse) State {
 	s := State{ID: info.ID, Name: strings.TrimPrefix(info.Name, "/")}
 	if st := info.State; st != nil {
-		s.Status, s.Running, s.ExitCode, s.Error = string(st.Status), st.Running && !st.Restarting, st.ExitCode, st.Error
+		s.Status, s.Running, s.ExitCode, s.Error = st.Status, st.Running && !st.Restarting, st.ExitCode, st.Error
 		if st.Health != nil && st.Health.Status != container.NoHealthcheck {
 			s.HasHealthcheck, s.Health = true, st.Health.Status
 		}

@@ -304,9 +304,7 @@ services:
 	snap := b.observe(p)
 	s := spec(p, "db")
 	s.Name, s.Replaces = "abc123_shop-db-1", "shop-db-1"
-	for _, m := range snap.Containers[0].Mounts {
-		s.Inherit = append(s.Inherit, m)
-	}
+	s.Inherit = snap.Containers[0].Mounts
 	id := b.create(s)
 	if err := b.Remove(b.ctx, old, false); err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ type Engine struct {
 // docker context h.Context.
 func Connect(h placement.InventoryHost) (*Engine, error) {
 	e := &Engine{host: h, address: h.Address}
-	e.config = sync.OnceValues(func() (*configfile.ConfigFile, error) { return loadConfig() })
+	e.config = sync.OnceValues(loadConfig)
 	var secure *tls.Config
 	var err error
 	switch {

@@ -65,7 +65,7 @@ func TestErrorsKeepTheirKindAndAreWrappedOnce(t *testing.T) {
 	}
 	inner := e.fail("remove volume", "v", fmt.Errorf("gone: %w", cerrdefs.ErrNotFound))
 	outer := e.fail("clean up", "p", inner)
-	if outer != inner || !IsNotFound(outer) || IsConflict(outer) {
+	if fmt.Sprintf("%p", outer) != fmt.Sprintf("%p", inner) || !IsNotFound(outer) || IsConflict(outer) {
 		t.Errorf("%v", outer)
 	}
 	if e.fail("x", "y", nil) != nil {

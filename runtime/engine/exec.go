@@ -115,7 +115,7 @@ type ExecSpec struct {
 func (e *Engine) Exec(ctx context.Context, id string, x ExecSpec) (int, error) {
 	op := "run " + strings.Join(x.Cmd, " ") + " in container"
 	made, err := e.api.ContainerExecCreate(ctx, id, container.ExecOptions{
-		Cmd: x.Cmd, Env: x.Env, User: x.User, WorkingDir: x.WorkingDir, Privileged: x.Privileged, Tty: x.Tty, Detach: x.Detach,
+		Cmd: x.Cmd, Env: x.Env, User: x.User, WorkingDir: x.WorkingDir, Privileged: x.Privileged, Tty: x.Tty,
 		AttachStdin: x.Stdin != nil && !x.Detach, AttachStdout: !x.Detach, AttachStderr: !x.Detach && !x.Tty,
 	})
 	if err != nil {

@@ -55,7 +55,7 @@ func (e *Engine) Containers(ctx context.Context, f Filter) ([]ContainerInfo, err
 	}
 	infos := make([]ContainerInfo, 0, len(list))
 	for _, c := range list {
-		info := ContainerInfo{ID: c.ID, Name: containerName(c.Names), State: string(c.State), Labels: c.Labels, Networks: map[string]Address{}}
+		info := ContainerInfo{ID: c.ID, Name: containerName(c.Names), State: c.State, Labels: c.Labels, Networks: map[string]Address{}}
 		info.Health, _ = parseStatus(c.Status)
 		if c.NetworkSettings != nil {
 			for name, n := range c.NetworkSettings.Networks {
@@ -99,7 +99,7 @@ func parseStatus(status string) (health string, exitCode int) {
 // listed translates one entry of the container list.
 func listed(host string, c *container.Summary) placement.Container {
 	out := placement.Container{
-		ID: c.ID, Name: containerName(c.Names), Host: host, State: string(c.State), Status: c.Status,
+		ID: c.ID, Name: containerName(c.Names), Host: host, State: c.State, Status: c.Status,
 		Image: c.Image, ImageID: c.ImageID, Command: c.Command, Created: time.Unix(c.Created, 0), Labels: c.Labels,
 		ConfigHash: c.Labels[labelConfigHash], Replaces: c.Labels[labelReplace], OneOff: c.Labels[labelOneOff] == "True",
 		Reservation: reservation(c.Labels), Networks: map[string]string{}, Ports: listedPorts(c.Ports),

@@ -119,7 +119,8 @@ func ttyLines(r io.Reader, emit func(LogLine)) error {
 		if len(line) > 0 {
 			// A terminal ends its lines with CR LF.
 			if t, ok := bytes.CutSuffix(line, []byte("\r\n")); ok {
-				line = append(t, '\n')
+				line = line[:len(t)+1]
+				line[len(t)] = '\n'
 			}
 			b.piece(line)
 		}

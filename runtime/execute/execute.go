@@ -22,11 +22,9 @@ type World struct {
 type Store interface {
 	// Commit applies a change in one transaction, guarded by the allocation key and the project's lock.
 	Commit(ctx context.Context, c *scheduler.Change) error
-	// DropNetwork deletes the record of an overlay network, so that the agents take it down.
-	DropNetwork(ctx context.Context, network string) error
 	// NetworkReady waits until the host's agent reports the network up (or says why it cannot be).
 	NetworkReady(ctx context.Context, network, host string) error
-	// NetworkGone waits until the host's agent reports the network gone.
+	// NetworkGone waits until the host's agent reports the network gone, which the plan's Record step asked for.
 	NetworkGone(ctx context.Context, network, host string) error
 }
 

@@ -80,9 +80,6 @@ func (r *runner) removeNetwork(ctx context.Context, e *engine.Engine, s *schedul
 	if !r.overlay(s) {
 		return e.RemoveNetwork(ctx, s.Name)
 	}
-	if err := r.world.Store.DropNetwork(ctx, s.Name); err != nil {
-		return err
-	}
 	if err := r.world.Store.NetworkGone(ctx, s.Name, s.Host); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package names
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -39,6 +40,9 @@ func serveUpstream(t *testing.T, addr string, handle func(tcp bool, q *dns.Msg) 
 		}
 	})
 	packets, err := net.ListenPacket("udp", addr+":53")
+	if errors.Is(err, os.ErrPermission) {
+		t.Skip("needs root to listen on port 53")
+	}
 	must(t, err)
 	stream, err := net.Listen("tcp", addr+":53")
 	must(t, err)

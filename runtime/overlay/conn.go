@@ -35,13 +35,13 @@ const (
 	dumpRetries   = 5
 )
 
-// dial opens a socket in the namespace of the calling thread, member of the given multicast groups (bit n-1 is group n).
-func dial(groups uint32) (*conn, error) {
+// dial opens a socket in the network namespace of the calling thread.
+func dial() (*conn, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("overlay: open a netlink socket: %w", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("overlay: bind a netlink socket: %w", err)
 	}

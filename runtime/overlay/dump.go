@@ -36,7 +36,7 @@ type Link struct {
 
 // ours reports whether the link carries all marks of berth, and its VNI.
 func (l Link) ours() (vni uint32, ok bool) {
-	if l.Group != Group {
+	if l.Group != Group && l.Group != doomedGroup {
 		return 0, false
 	}
 	switch l.Kind {

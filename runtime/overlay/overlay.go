@@ -42,6 +42,8 @@ const (
 	// Group is the device group of every link that berth makes: "ip link show group 47890" lists them,
 	// "ip link delete group 47890" removes them.
 	Group = 47890
+	// doomedGroup is where links are for the moment in which they are deleted.
+	doomedGroup = Group + 1
 	// FirstVNI is the smallest VNI of berth; Swarm's begin at 4096.
 	FirstVNI = 1 << 20
 )
@@ -155,7 +157,7 @@ func Open(c Config) (*Overlay, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	k, err := dial(0)
+	k, err := dial()
 	if err != nil {
 		return nil, err
 	}

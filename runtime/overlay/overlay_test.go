@@ -232,6 +232,25 @@ func TestNetworksNobodyWantsAreRemovedAndForeignLinksStay(t *testing.T) {
 	})
 }
 
+func TestAStrangerInTheGroupOfTheDoomedSurvives(t *testing.T) {
+	w := newWorld(t, 1)
+	h := w.hosts[0]
+	h.reconcile(w.state(h, testVNI))
+	inside(t, h.ns, func() {
+		must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br-own", Group: doomedGroup}}))
+	})
+	s := w.state(h, testVNI)
+	s.Networks = nil
+	h.reconcile(s)
+	inside(t, h.ns, func() {
+		links, err := netlink.LinkList()
+		must(t, err)
+		if len(links) != 3 || links[2].Attrs().Name != "br-own" {
+			t.Errorf("links left: %v, want lo, eth0 and br-own", links)
+		}
+	})
+}
+
 func TestNoStaleEntryAfterChurn(t *testing.T) {
 	w := newWorld(t, 3)
 	h := w.hosts[0]

@@ -36,7 +36,7 @@ func (o *Overlay) Reconcile(ctx context.Context, s State) (Report, error) {
 	for i := range s.Networks {
 		want[s.Networks[i].VNI] = &s.Networks[i]
 	}
-	nets, lower, err := o.sort(links, &s, want, &r)
+	nets, lower, err := o.gather(links, &s, want, &r)
 	if err != nil {
 		return r, err
 	}
@@ -68,14 +68,15 @@ func (o *Overlay) Reconcile(ctx context.Context, s State) (Report, error) {
 	return r, nil
 }
 
-// sort finds the links of wanted networks and the underlay device, and deletes the links that nobody wants.
-func (o *Overlay) sort(links []Link, s *State, want map[uint32]*Network, r *Report) (nets map[uint32]*Dump, lower int, err error) {
+// gather finds the links of wanted networks and the underlay device, and deletes the links that nobody wants.
+func (o *Overlay) gather(links []Link, s *State, want map[uint32]*Network, r *Report) (nets map[uint32]*Dump, lower int, err error) {
 	nets = map[uint32]*Dump{}
 	names := map[string]uint32{}
 	for vni := range want {
 		names[BridgeName(vni)], names[TunnelName(vni)] = vni, vni
 	}
 	var failed []error
+	var doomed []Link
 	for _, l := range links {
 		if l.Name == s.Underlay.Device {
 			lower = l.Index
@@ -93,12 +94,11 @@ func (o *Overlay) sort(links []Link, s *State, want map[uint32]*Network, r *Repo
 			}
 		} else if vni, ok := l.ours(); ok {
 			delete(o.links, vni)
-			if err := o.deleteLink(l.Index); err != nil {
-				failed = append(failed, fmt.Errorf("overlay: delete %s: %w", l.Name, err))
-			}
-			r.Links++
+			doomed = append(doomed, l)
 		}
 	}
+	r.Links = len(doomed)
+	failed = append(failed, o.deleteLinks(doomed, links))
 	for vni := range o.links {
 		if want[vni] == nil {
 			delete(o.links, vni)
