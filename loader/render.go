@@ -75,10 +75,9 @@ func Profiles(p *placement.Project) []string {
 // Images lists the image of each service, in order of the services' names: `config --images`. A service without one has
 // the name that building would give it.
 func Images(p *placement.Project) []string {
-	separator := cmp.Or(p.Separator, "-")
 	var images []string
 	for _, s := range p.Services {
-		images = append(images, cmp.Or(s.Image, p.Name+separator+s.Name))
+		images = append(images, p.ImageName(s))
 	}
 	return images
 }

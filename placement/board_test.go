@@ -75,7 +75,7 @@ func TestPreferencesSpreadOverLabelValuesFirst(t *testing.T) {
 	if got, want := fill(NewBoard(hosts), &Service{Name: "web", Preferences: zones}, 6), "a1 b1 none a2 b1 none"; got != want {
 		t.Errorf("by zone: got %s, want %s", got, want)
 	}
-	racks := append(zones, Preference{"node.labels.rack"})
+	racks := []Preference{{"node.labels.zone"}, {"node.labels.rack"}}
 	if got, want := fill(NewBoard(hosts[:4]), &Service{Name: "web", Preferences: racks}, 8), "a1 b1 a2 b1 a3 b1 a1 b1"; got != want {
 		t.Errorf("by zone and rack: got %s, want %s", got, want)
 	}

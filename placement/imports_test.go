@@ -14,7 +14,7 @@ import (
 func TestImportsStayPure(t *testing.T) {
 	allowed := map[string]bool{
 		"github.com/compose-spec/compose-go/v2/types": true,
-		"fmt": true, "unicode": true, "unicode/utf8": true,
+		"cmp": true, "fmt": true, "unicode": true, "unicode/utf8": true,
 		"net/netip": true, "slices": true, "strconv": true, "strings": true,
 		"time": true, // durations; a call of time.Now would show in the text below
 	}

@@ -100,7 +100,7 @@ func (u *upper) containerSteps(m *made, t *task) {
 	create := t.step(Create, t.host)
 	create.Endpoints, create.Resolvers, create.Why = t.endpoints, t.resolvers, t.why
 	before := append(u.cleared(t), m.record)
-	if id, ok := m.images[key{t.host, image(u.p, t.set.service)}]; ok {
+	if id, ok := m.images[key{t.host, u.p.ImageName(t.set.service)}]; ok {
 		before = append(before, id)
 	}
 	for _, a := range t.set.service.Networks {

@@ -11,7 +11,7 @@ import (
 
 // missing reports whether a host lacks a service's image.
 func (u *upper) missing(t *task) bool {
-	_, ok := u.o.Images[t.host][image(u.p, t.set.service)]
+	_, ok := u.o.Images[t.host][u.p.ImageName(t.set.service)]
 	return !ok
 }
 
@@ -20,7 +20,7 @@ func (u *upper) needImages(tasks []*task) error {
 	var problems []error
 	seen := map[key]bool{}
 	for _, t := range tasks {
-		ref := image(u.p, t.set.service)
+		ref := u.p.ImageName(t.set.service)
 		if !t.fresh() || !u.missing(t) || seen[key{t.host, ref}] {
 			continue
 		}
@@ -164,7 +164,7 @@ func (u *upper) needVolumes(m *made, tasks []*task) {
 func (u *upper) pullImages(m *made, tasks []*task) {
 	for _, t := range tasks {
 		s := t.set.service
-		k := key{t.host, image(u.p, s)}
+		k := key{t.host, u.p.ImageName(s)}
 		if _, done := m.images[k]; done || !pullable(s) {
 			continue
 		}

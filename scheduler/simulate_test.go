@@ -156,7 +156,7 @@ func (s *scene) create(x *Step, fail func(string, ...any)) {
 			fail("the name is taken")
 		}
 	}
-	id, ok := o.Images[x.Host][image(s.p, x.Service)]
+	id, ok := o.Images[x.Host][s.p.ImageName(x.Service)]
 	if !ok {
 		fail("the image is missing")
 	}

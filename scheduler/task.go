@@ -60,7 +60,7 @@ type set struct {
 func (u *upper) newTask(st *set, number int) *task {
 	return &task{
 		Task: placement.Task{Service: st.service.Name, Number: number}, set: st,
-		name:    containerName(u.p, st.service, number),
+		name:    u.p.ContainerName(st.service, number),
 		created: none, stopped: none, removed: none, started: none, named: none,
 	}
 }

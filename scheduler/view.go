@@ -3,7 +3,6 @@ package scheduler
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"berth/placement"
@@ -105,18 +104,6 @@ func (w *view) memory() map[string]map[int]string {
 	return m
 }
 
-// containerName is the final name of a task's container.
-func containerName(p *placement.Project, s *placement.Service, number int) string {
-	if s.ContainerName != "" {
-		return s.ContainerName
-	}
-	separator := p.Separator
-	if separator == "" {
-		separator = "-"
-	}
-	return p.Name + separator + s.Name + separator + strconv.Itoa(number)
-}
-
 // temporaryName is the name of the successor until the container it replaces is gone.
 func temporaryName(old *placement.Container, name string) string {
 	return old.ID[:min(12, len(old.ID))] + "_" + name
@@ -134,15 +121,3 @@ func gone(c *placement.Container) bool { return c.State == "removing" || c.State
 
 // up reports whether starting would do nothing: running, paused, or between two runs of its restart policy.
 func up(c *placement.Container) bool { return c.Running() || c.State == "restarting" }
-
-// image is the reference of a service's image.
-func image(p *placement.Project, s *placement.Service) string {
-	if s.Image != "" {
-		return s.Image
-	}
-	separator := p.Separator
-	if separator == "" {
-		separator = "-"
-	}
-	return p.Name + separator + s.Name
-}

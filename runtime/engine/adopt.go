@@ -103,9 +103,8 @@ func nameShared(have *container.InspectResponse, names map[string]string) {
 func sharedBy(s *placement.Service, p *placement.Project) map[string]string {
 	shared := map[string]string{}
 	for _, other := range s.SharesWith {
-		shared[other] = p.Name + "-" + other + "-1"
-		if o := p.Service(other); o != nil && o.ContainerName != "" {
-			shared[other] = o.ContainerName
+		if o := p.Service(other); o != nil {
+			shared[other] = p.ContainerName(o, 1)
 		}
 	}
 	return shared

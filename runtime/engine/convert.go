@@ -72,7 +72,7 @@ func convert(s *CreateSpec, by surroundings) (*creation, error) {
 		AttachStdout: true, AttachStderr: true, AttachStdin: s.OneOff && svc.StdinOpen,
 		Tty: svc.Tty, OpenStdin: svc.StdinOpen, StdinOnce: s.OneOff && svc.StdinOpen,
 		Cmd: []string(svc.Command), Entrypoint: []string(svc.Entrypoint),
-		Env: environment(svc.Environment, by.Proxy), Image: ImageName(s.Project, s.Service),
+		Env: environment(svc.Environment, by.Proxy), Image: s.Project.ImageName(s.Service),
 		Labels: containerLabels(s, by.ImageID), ExposedPorts: exposed, Healthcheck: test,
 		StopSignal: svc.StopSignal, StopTimeout: seconds(svc.StopGracePeriod),
 		NetworkDisabled: svc.NetworkMode == "disabled",
@@ -115,14 +115,6 @@ func convert(s *CreateSpec, by surroundings) (*creation, error) {
 
 func (c *creation) warn(format string, args ...any) {
 	c.Warnings = append(c.Warnings, fmt.Sprintf(format, args...))
-}
-
-// ImageName is the reference that a service's containers are made from: its image, or the name that a build gets.
-func ImageName(p *placement.Project, s *placement.Service) string {
-	if s.Image != "" {
-		return s.Image
-	}
-	return p.Name + "-" + s.Name
 }
 
 // environment is the container's environment over the proxy settings, sorted. A variable without a value is passed as

@@ -205,12 +205,9 @@ func (s *CreateSpec) containersOf(service string) []string {
 	if svc == nil {
 		return nil
 	}
-	if svc.ContainerName != "" {
-		return []string{svc.ContainerName}
-	}
 	var names []string
 	for i := 1; i <= max(svc.Replicas, 1); i++ {
-		names = append(names, s.Project.Name+"-"+service+"-"+strconv.Itoa(i))
+		names = append(names, s.Project.ContainerName(svc, i))
 	}
 	return names
 }

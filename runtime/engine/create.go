@@ -53,7 +53,7 @@ func (e *Engine) surroundings(ctx context.Context, spec *CreateSpec) (surroundin
 		return surroundings{}, err
 	}
 	by := surroundings{API: api, Read: os.ReadFile, Proxy: e.proxy()}
-	by.ImageID, err = e.ImageID(ctx, ImageName(spec.Project, spec.Service))
+	by.ImageID, err = e.ImageID(ctx, spec.Project.ImageName(spec.Service))
 	return by, err
 }
 

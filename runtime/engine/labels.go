@@ -19,6 +19,7 @@ const (
 	labelDependsOn   = "com.docker.compose.depends_on"
 	labelVersion     = "com.docker.compose.version"
 	labelConfigFiles = "com.docker.compose.project.config_files"
+	labelEnvFiles    = "com.docker.compose.project.environment_file"
 	labelWorkingDir  = "com.docker.compose.project.working_dir"
 	labelReplace     = "com.docker.compose.replace"
 	labelNetwork     = "com.docker.compose.network"
@@ -59,6 +60,9 @@ func containerLabels(s *CreateSpec, imageID string) map[string]string {
 	labels[labelWorkingDir] = s.Project.Dir
 	if s.Project.Compose != nil {
 		labels[labelConfigFiles] = strings.Join(s.Project.Compose.ComposeFiles, ",")
+	}
+	if len(s.Project.EnvFiles) > 0 {
+		labels[labelEnvFiles] = strings.Join(s.Project.EnvFiles, ",")
 	}
 	labels[labelConfigHash] = svc.ConfigHash
 	labels[labelDependsOn] = dependsOnLabel(svc.DependsOn)

@@ -29,7 +29,7 @@ networks: {front: {driver_opts: {com.docker.network.driver.mtu: "1400"}, labels:
 		t.Fatalf("%+v, %v", list, err)
 	}
 	if i := list[0]; i.MTU != 1400 || i.Gateway != ip("10.95.1.9") || i.Labels["a"] != "b" || i.Labels[labelNetwork] != "front" ||
-		i.Labels[labelConfigHash] != NetworkHash(*n.Spec) || i.Subnets[0].String() != "10.95.1.0/24" {
+		i.Labels[labelConfigHash] != n.ConfigHash || i.Subnets[0].String() != "10.95.1.0/24" {
 		t.Errorf("%+v", i)
 	}
 	other := &placement.Project{Name: "other"}

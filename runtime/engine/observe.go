@@ -139,7 +139,7 @@ func (o *observation) lookUpImages(ctx context.Context) error {
 	}
 	wanted := map[string][]string{} // reference → platforms
 	for _, s := range o.query.Compose.Services {
-		ref := ImageName(o.query.Compose, s)
+		ref := o.query.Compose.ImageName(s)
 		wanted[ref] = append(wanted[ref], s.Platform)
 	}
 	var mu sync.Mutex

@@ -86,7 +86,7 @@ volumes: {data: {labels: {keep: "yes"}}}
 	if err != nil {
 		t.Fatal(err)
 	}
-	for k, want := range map[string]string{"keep": "yes", labelProject: "shop", labelVolume: "data", labelConfigHash: VolumeHash(*p.Volumes[0].Spec)} {
+	for k, want := range map[string]string{"keep": "yes", labelProject: "shop", labelVolume: "data", labelConfigHash: p.Volumes[0].ConfigHash} {
 		if v.Labels[k] != want {
 			t.Errorf("label %s is %q, want %q", k, v.Labels[k], want)
 		}

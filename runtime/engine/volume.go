@@ -25,7 +25,7 @@ func (e *Engine) CreateVolume(ctx context.Context, p *placement.Project, v *plac
 		labels[k] = l
 	}
 	labels[labelProject], labels[labelVolume], labels[labelVersion] = p.Name, v.Key, composeVersion
-	labels[labelConfigHash] = VolumeHash(*spec)
+	labels[labelConfigHash] = v.ConfigHash
 	_, err := e.api.VolumeCreate(ctx, options)
 	return e.fail("create volume", v.Name, err)
 }
@@ -38,17 +38,6 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 	}
 	return e.fail("remove volume", name, err)
 }
-
-// VolumeHash is the config hash that compose and berth label a volume with.
-func VolumeHash(v types.VolumeConfig) string {
-	if v.Driver == "" {
-		v.Driver = "local"
-	}
-	return jsonHash(v)
-}
-
-// NetworkHash is the config hash that compose and berth label a network with.
-func NetworkHash(n types.NetworkConfig) string { return jsonHash(n) }
 
 func jsonHash(v any) string {
 	b, err := json.Marshal(v)

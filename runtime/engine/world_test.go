@@ -66,11 +66,11 @@ func project(t *testing.T, dir, text string) *placement.Project {
 	}
 	for _, key := range sortedKeys(compose.Networks) {
 		n := compose.Networks[key]
-		p.Networks = append(p.Networks, &placement.NetworkSpec{Key: key, Name: n.Name, External: bool(n.External), Internal: n.Internal, Driver: n.Driver, Spec: &n})
+		p.Networks = append(p.Networks, &placement.NetworkSpec{Key: key, Name: n.Name, External: bool(n.External), Internal: n.Internal, Driver: n.Driver, ConfigHash: "hash-of-network-" + key, Spec: &n})
 	}
 	for _, key := range sortedKeys(compose.Volumes) {
 		v := compose.Volumes[key]
-		p.Volumes = append(p.Volumes, &placement.VolumeSpec{Key: key, Name: v.Name, External: bool(v.External), Driver: v.Driver, Spec: &v})
+		p.Volumes = append(p.Volumes, &placement.VolumeSpec{Key: key, Name: v.Name, External: bool(v.External), Driver: v.Driver, ConfigHash: "hash-of-volume-" + key, Spec: &v})
 	}
 	return p
 }

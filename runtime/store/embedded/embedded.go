@@ -115,7 +115,7 @@ func (s *Server) handOver() bool {
 		return err == nil
 	case <-time.After(election):
 		s.etcd.Server.HardStop() // ends the transfer too
-		<-moved
+		_ = <-moved              // it has nothing more to say
 		return false
 	}
 }

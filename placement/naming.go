@@ -1,0 +1,20 @@
+package placement
+
+import (
+	"cmp"
+	"strconv"
+)
+
+// ContainerName is the final name of a service's n-th container: container_name, or <project>-<service>-<n>.
+func (p *Project) ContainerName(s *Service, n int) string {
+	if s.ContainerName != "" {
+		return s.ContainerName
+	}
+	sep := cmp.Or(p.Separator, "-")
+	return p.Name + sep + s.Name + sep + strconv.Itoa(n)
+}
+
+// ImageName is the reference that a service's containers are made from: its image, or the name that a build gets.
+func (p *Project) ImageName(s *Service) string {
+	return cmp.Or(s.Image, p.Name+cmp.Or(p.Separator, "-")+s.Name)
+}
