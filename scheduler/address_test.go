@@ -140,13 +140,13 @@ func TestAddressesKeepToIPRangeAuxAndStaticOnes(t *testing.T) {
 func TestAStaticAddressServesOneTask(t *testing.T) {
 	s := world(host("a"), host("b"), subnet("10.0.0.0/24"), service("web", replicas(2), on("back=10.0.0.9")))
 	golden(t, s.plan(t, UpOptions{Partial: true}), `
-		0 record
-		1 create network app_back on a after 0
-		2 create web.1 on a at 10.0.0.9 (new replica) after 1
-		3 start web.1 on a after 2
+		0  record
+		1  create network app_back on a after 0
+		2  create web.1 on a at 10.0.0.9 (new replica) after 0
+		3  start web.1 on a after 1,2
 		unplaced: web.2
-		a: address 10.0.0.9 on network back is taken by web.1
-		b: address 10.0.0.9 on network back is taken by web.1`)
+		  a: address 10.0.0.9 on network back is taken by web.1
+		  b: address 10.0.0.9 on network back is taken by web.1`)
 }
 
 func TestAStaticAddressTakesOverFromWhoeverHadIt(t *testing.T) {
@@ -157,15 +157,15 @@ func TestAStaticAddressTakesOverFromWhoeverHadIt(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	golden(t, p, `
-		0 record
-		1 create network app_back on b after 0
-		2 create db.1 on b at 10.0.0.1 (new replica) after 1
-		3 create web.1 as 000000000001_app-web-1 on a at 10.0.0.2 (address on network app_back changed) after 0
-		4 stop web.1 on a (address on network app_back changed) after 3
-		5 remove web.1 on a (address on network app_back changed) after 4
-		6 rename web.1 to app-web-1 on a after 5
-		7 start db.1 on b after 2,5
-		8 start web.1 on a after 6`)
+		0  record
+		1  create network app_back on b after 0
+		2  create db.1 on b at 10.0.0.1 (new replica) after 0
+		3  create web.1 as 000000000001_app-web-1 on a at 10.0.0.2 (address on network app_back changed) after 0
+		4  stop web.1 on a (address on network app_back changed) after 3
+		5  remove web.1 on a (address on network app_back changed) after 4
+		6  rename web.1 to app-web-1 on a after 5
+		7  start db.1 on b after 1,2,5
+		8  start web.1 on a after 6`)
 	golden(t, s.up(t).plan(t), "")
 }
 
@@ -179,10 +179,10 @@ func TestAnExternalOverlayIsJoined(t *testing.T) {
 		}))
 	p := s.plan(t)
 	golden(t, p, `
-		0 record
-		1 create network other_net on a after 0
-		2 create web.1 on a at 10.1.0.2 (new replica) after 1
-		3 start web.1 on a after 2`)
+		0  record
+		1  create network other_net on a after 0
+		2  create web.1 on a at 10.1.0.2 (new replica) after 0
+		3  start web.1 on a after 1,2`)
 	if n := p.Change.Networks[0]; n.Project != "other" || n.Blocks["a"].Range.String() != "10.1.0.224/28" || len(n.Blocks) != 2 {
 		t.Errorf("got %+v", n)
 	}

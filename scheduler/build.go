@@ -99,13 +99,21 @@ func (u *upper) containerSteps(m *made, t *task) {
 	}
 	create := t.step(Create, t.host)
 	create.Endpoints, create.Resolvers, create.Why = t.endpoints, t.resolvers, t.why
+	create.ImageID = u.o.Images[t.host][u.p.ImageName(t.set.service)]
 	before := append(u.cleared(t), m.record)
 	if id, ok := m.images[key{t.host, u.p.ImageName(t.set.service)}]; ok {
 		before = append(before, id)
+		create.ImageID = "" // what the pull brings
 	}
 	for _, a := range t.set.service.Networks {
 		if n := u.networks[a.Network]; n != nil {
-			if id, ok := m.networks[key{t.host, n.Name}]; ok {
+			id, ok := m.networks[key{t.host, n.Name}]
+			switch {
+			case ok && u.isOverlay(n):
+				// Engines look a network up when a container starts (moby, updateContainerNetworkSettings ignores a
+				// missing one at creation): so containers are made while the agents make their networks.
+				t.joins = append(t.joins, id)
+			case ok:
 				before = append(before, id)
 			}
 		}
@@ -158,7 +166,7 @@ func (u *upper) removeOld(t *task, why string) {
 	if t.stopped == none && up(t.old) {
 		s := t.onOld(Stop)
 		s.Why, s.Timeout = why, u.opts.Timeout
-		t.stopped = u.g.add(s, t.created)
+		t.stopped = u.g.add(s, append([]int{t.created}, t.joins...)...)
 	}
 	for _, st := range u.order {
 		for _, d := range st.service.DependsOn {

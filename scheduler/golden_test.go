@@ -45,15 +45,15 @@ func TestPlanOfAFreshClusterUp(t *testing.T) {
 		 3  create network app_back on b after 0
 		 4  create network app_front on b after 0
 		 5  create volume app_data on b after 0
-		 6  create db.1 on b at 10.128.0.1 (new replica) after 3,5
-		 7  create web.1 on a at 10.128.16.1,10.128.0.2 (new replica) after 1,2
-		 8  create web.2 on b at 10.128.16.2,10.128.0.3 (new replica) after 3,4
-		 9  create web.3 on a at 10.128.16.3,10.128.0.4 (new replica) after 1,2
-		10  start db.1 on b after 6
+		 6  create db.1 on b at 10.128.0.1 (new replica) after 5
+		 7  create web.1 on a at 10.128.16.1,10.128.0.2 (new replica) after 0
+		 8  create web.2 on b at 10.128.16.2,10.128.0.3 (new replica) after 0
+		 9  create web.3 on a at 10.128.16.3,10.128.0.4 (new replica) after 0
+		10  start db.1 on b after 3,6
 		11  wait db.1 until healthy on b after 10
-		12  start web.1 on a after 7,11
-		13  start web.2 on b after 8,11
-		14  start web.3 on a after 9,11`)
+		12  start web.1 on a after 1,2,7,11
+		13  start web.2 on b after 4,8,11
+		14  start web.3 on a after 1,2,9,11`)
 }
 
 func TestPlanOfAFreshUpOnOneHost(t *testing.T) {
@@ -95,8 +95,8 @@ func TestPlanOfAMove(t *testing.T) {
 	golden(t, s.plan(t), `
 		0  record
 		1  create network app_back on b after 0
-		2  create web.1 on b at 10.128.0.1 (moves from a) after 1
-		3  stop web.1 on a (moves from a) after 2
+		2  create web.1 on b at 10.128.0.1 (moves from a) after 0
+		3  stop web.1 on a (moves from a) after 1,2
 		4  remove web.1 on a (moves from a) after 3
 		5  start web.1 on b after 4
 		warning: web.1 moves from host a to b; its anonymous volumes stay behind`)

@@ -60,6 +60,7 @@ type Step struct {
 	Volume      *placement.VolumeSpec  // CreateVolume
 	Endpoints   []placement.Endpoint   // Create on a cluster: its addresses
 	Resolvers   []netip.Addr           // Create on a cluster: the agent's name server on each of its networks
+	ImageID     string                 // Create: the image on Host; "" when a pull of this plan brings it
 	ContainerID string                 // of a container that exists already
 	Inherit     []placement.Mount      // Create: anonymous volumes to take over (Source is the engine volume name)
 	ShareWith   map[string]string      // Create: service → container name whose namespace or volumes it uses

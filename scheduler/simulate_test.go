@@ -169,7 +169,7 @@ func (s *scene) create(x *Step, fail func(string, ...any)) {
 	for _, a := range x.Service.Networks {
 		i := slices.IndexFunc(s.p.Networks, func(n *placement.NetworkSpec) bool { return n.Key == a.Network })
 		name := s.p.Networks[i].Name
-		if !slices.ContainsFunc(o.Networks, func(n placement.EngineNetwork) bool { return n.Host == x.Host && n.Name == name }) {
+		if !o.Cluster && !s.joinable(x.Host, name) {
 			fail("network %s is not there", name)
 		}
 		c.Networks[name] = ""
@@ -202,8 +202,18 @@ func (s *scene) create(x *Step, fail func(string, ...any)) {
 	o.Containers = append(o.Containers, c)
 }
 
-// checkStart fails where a port or an address is taken.
+// joinable reports whether a host has a network.
+func (s *scene) joinable(host, network string) bool {
+	return slices.ContainsFunc(s.o.Networks, func(n placement.EngineNetwork) bool { return n.Host == host && n.Name == network })
+}
+
+// checkStart fails where a network is missing, or a port or an address is taken.
 func (s *scene) checkStart(c *placement.Container, fail func(string, ...any)) {
+	for n := range c.Networks {
+		if !s.joinable(c.Host, n) {
+			fail("network %s is not there", n)
+		}
+	}
 	for i := range s.o.Containers {
 		other := &s.o.Containers[i]
 		if other.ID == c.ID || !other.Running() {

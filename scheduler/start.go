@@ -63,7 +63,7 @@ func (u *upper) start(m *made, t *task, blocked string, freed map[string][]freed
 		u.plan.Failures = append(u.plan.Failures, t.String()+" is not started: nothing of service "+blocked+" runs, which it depends on")
 		return
 	}
-	after := []int{t.named, t.stopped, t.removed}
+	after := append([]int{t.named, t.stopped, t.removed}, t.joins...)
 	for _, d := range t.set.drops {
 		if d.c.Task.Number == t.Number {
 			after = append(after, d.removed) // a duplicate elsewhere has the same address

@@ -29,7 +29,8 @@ type task struct {
 
 	// Steps; none where there is none.
 	created, stopped, removed, started int
-	named                              int // the step after which the final name is there
+	named                              int   // the step after which the final name is there
+	joins                              []int // the steps after which its overlays are there, which its start waits for
 }
 
 // moves reports whether the container that is there stands on the wrong host.

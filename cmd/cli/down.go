@@ -21,7 +21,7 @@ func downCommand(s *settings) *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			services := c.Args().Slice()
-			ss, err := s.open(c, what{services: services, fileOptional: true, silent: true})
+			ss, err := s.open(c, what{services: services, fileOptional: true, silent: true, store: true})
 			if err != nil {
 				return err
 			}

@@ -21,7 +21,7 @@ func hostsCommand(s *settings) *cli.Command {
 				return err
 			}
 			defer ss.close()
-			snaps, err := ss.cluster.Snapshots(c.Context, engine.Query{})
+			snaps, err := ss.cluster.Snapshots(c.Context, engine.Query{}, nil)
 			if err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ func planCommand(s *settings) *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			services := c.Args().Slice()
-			ss, err := s.open(c, what{services: services})
+			ss, err := s.open(c, what{services: services, store: true})
 			if err != nil {
 				return err
 			}

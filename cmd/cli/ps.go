@@ -68,7 +68,7 @@ func ps(s *settings, c *cli.Context) error {
 
 // containers lists the project's containers, of the services named or of all, with one list call a host and no store.
 func (ss *session) containers(ctx context.Context, services []string) ([]placement.Container, []placement.Host, error) {
-	snaps, err := ss.cluster.Snapshots(ctx, engine.Query{Project: ss.name, Light: true})
+	snaps, err := ss.cluster.Snapshots(ctx, engine.Query{Project: ss.name, Light: true}, nil)
 	if err != nil {
 		return nil, nil, err
 	}

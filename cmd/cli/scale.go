@@ -29,7 +29,7 @@ func scaleCommand(s *settings) *cli.Command {
 			for name := range scale {
 				services = append(services, name)
 			}
-			ss, err := s.open(c, what{services: services})
+			ss, err := s.open(c, what{services: services, store: true})
 			if err != nil {
 				return err
 			}

@@ -108,55 +108,70 @@ type what struct {
 	fileOptional bool     // the project's name alone will do (ps, logs, down)
 	hostsOnly    bool     // no project at all
 	silent       bool     // no compose warnings (the command prints data)
+	store        bool     // of a cluster, the store too
 }
 
-// open loads the files, finds the hosts and prepares their connections; it makes no call to a host.
-func (s *settings) open(c *cli.Context, w what) (*session, error) {
+// open finds the hosts and loads the files, while connections to the hosts are being made. The caller closes what it
+// returns.
+func (s *settings) open(c *cli.Context, w what) (ss *session, err error) {
 	opts := s.loadOptions(c, w.services)
 	inv, err := s.inventory(c, opts)
 	if err != nil {
 		return nil, err
 	}
 	opts.Cluster = inv.Cluster()
-	ss := &session{settings: s, c: c, inv: inv}
-	if !w.hostsOnly {
-		ss.project, err = loader.Load(c.Context, opts)
-		switch {
-		case err == nil:
-			ss.name = ss.project.Name
-		case w.fileOptional && errors.Is(err, loader.ErrNoFile):
-			name, ok, nameErr := loader.NameWithoutFile(opts)
-			if nameErr != nil {
-				return nil, nameErr
-			}
-			if !ok {
-				return nil, err
-			}
-			ss.name = name
-		default:
-			return nil, err
-		}
+	ss = &session{settings: s, c: c, inv: inv}
+	if ss.display, err = s.newDisplay(c, inv.Cluster()); err != nil {
+		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			ss.close()
+		}
+	}()
 	cache, err := os.UserCacheDir()
 	if err == nil {
 		cache = filepath.Join(cache, "berth")
-	}
-	if ss.display, err = s.newDisplay(c, inv.Cluster()); err != nil {
-		return nil, err
 	}
 	ss.cluster, err = cluster.Connect(inv, cluster.Options{
 		CacheDir: cache, Binary: s.env.Getenv("BERTH_AGENT_BINARY"), Notify: ss.display.Warn,
 	})
 	if err != nil {
-		ss.display.Close()
 		return nil, err
 	}
-	if ss.project != nil && !w.silent {
+	ss.cluster.Warm(c.Context, w.store)
+	if !w.hostsOnly {
+		if err := ss.load(opts, w); err != nil {
+			return nil, err
+		}
+	}
+	return ss, nil
+}
+
+// load reads the project's files; a command that needs no more than the project's name does without them.
+func (ss *session) load(opts loader.Options, w what) error {
+	var err error
+	ss.project, err = loader.Load(ss.c.Context, opts)
+	if w.fileOptional && errors.Is(err, loader.ErrNoFile) {
+		name, ok, nameErr := loader.NameWithoutFile(opts)
+		if nameErr != nil {
+			return nameErr
+		}
+		if ok {
+			ss.project, ss.name = nil, name
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	ss.name = ss.project.Name
+	if !w.silent {
 		for _, sentence := range ss.project.Warnings {
 			ss.display.Warn(sentence)
 		}
 	}
-	return ss, nil
+	return nil
 }
 
 func (s *settings) newDisplay(c *cli.Context, hosts bool) (progress.Display, error) {
@@ -190,7 +205,9 @@ func (s *settings) ansi(c *cli.Context) string {
 // close ends the display and the connections.
 func (ss *session) close() {
 	ss.display.Close()
-	ss.cluster.Close()
+	if ss.cluster != nil {
+		ss.cluster.Close()
+	}
 }
 
 // checkServices fails for a service that the project does not have.

@@ -43,7 +43,7 @@ func upCommand(s *settings) *cli.Command {
 func up(s *settings, c *cli.Context) error {
 	began := time.Now()
 	services := c.Args().Slice()
-	ss, err := s.open(c, what{services: services})
+	ss, err := s.open(c, what{services: services, store: true})
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,8 @@ type agent struct {
 	// All below belongs to the loop.
 	view       *view // nil until the store was read
 	underlay   overlay.Underlay
-	engineID   string
+	facts      ledger.Engine                 // zero until the engine has been asked
+	asked      bool                          // since it was last connected to: one restarted may be another version
 	engineNets map[string]engine.NetworkInfo // made by agents, by name; nil until the engine was listed
 	containers map[string]ledger.State       // of this engine, by name
 	locals     map[string]bool               // containers of this host with an endpoint; see stateKeys
@@ -184,6 +185,9 @@ func (a *agent) noticed(ctx context.Context, n news) {
 		a.containers = n.containers
 		a.publishStates()
 	}
+	if n.resync {
+		a.asked = false
+	}
 	if n.resync || n.network {
 		a.refresh() // the engine's networks are routes of the host
 		a.list(ctx)
@@ -256,7 +260,7 @@ func (a *agent) refresh() {
 			a.log.Warn(said)
 		}
 	}
-	if a.engineID == "" {
+	if a.facts.ID == "" {
 		return // the host's record is written once the engine has said who it is
 	}
 	routes, err := a.net.Routes()
@@ -264,7 +268,7 @@ func (a *agent) refresh() {
 		a.log.Warn("routes not listed", "err", err)
 	}
 	a.publish.set(ledger.HostKey(a.config.Host), ledger.Host{
-		Name: a.config.Host, EngineID: a.engineID, VTEP: u.Addr, Device: u.Device, MTU: u.MTU, Routes: routes, Agent: a.config.Version,
+		Name: a.config.Host, Engine: a.facts, VTEP: u.Addr, Device: u.Device, MTU: u.MTU, Routes: routes, Agent: a.config.Version,
 	}, false)
 	a.publish.set(ledger.AliveKey(a.config.Host), "", true)
 }

@@ -2,10 +2,12 @@ package agent
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"berth/placement"
 	"berth/runtime/engine"
+	"berth/runtime/ledger"
 )
 
 // jobLimit bounds what an agent asks of its engine at the same time.
@@ -18,6 +20,7 @@ const jobTime = 2 * time.Minute
 type result struct {
 	// of a list job
 	listed bool
+	facts  ledger.Engine
 	after  int // jobs of networks that had ended when the listing began
 	id     string
 	nets   []engine.NetworkInfo
@@ -64,25 +67,36 @@ func (a *agent) list(ctx context.Context) {
 		return
 	}
 	a.listing, a.relist = true, false
-	known, after := a.engineID, a.ended
+	after, ask := a.ended, !a.asked
+	a.asked = true
 	a.job(ctx, func(ctx context.Context) result {
-		r := result{listed: true, id: known, after: after}
-		if known == "" {
-			snap, err := a.engine.Observe(ctx, engine.Query{})
-			if err == nil && snap.Host.State != placement.Ready {
-				err = errNotReady(snap.Host.Problem)
-			}
-			if err != nil {
-				r.err = err
+		r := result{listed: true, after: after}
+		if ask {
+			if r.facts, r.err = a.describe(ctx); r.err != nil {
 				return r
 			}
-			r.id = snap.Host.EngineID
 		}
 		if r.err = a.observe.list(ctx); r.err == nil {
 			r.nets, r.err = a.engine.Networks(ctx, networkLabel)
 		}
 		return r
 	})
+}
+
+// describe asks the engine what it is.
+func (a *agent) describe(ctx context.Context) (ledger.Engine, error) {
+	snap, err := a.engine.Observe(ctx, engine.Query{})
+	if err != nil {
+		return ledger.Engine{}, err
+	}
+	h := snap.Host
+	if h.State != placement.Ready {
+		return ledger.Engine{}, errNotReady(h.Problem)
+	}
+	return ledger.Engine{
+		ID: h.EngineID, Hostname: h.Hostname, OS: h.OS, Arch: h.Arch, Version: h.Version,
+		CPU: h.Capacity.CPU, Memory: h.Capacity.Memory, Labels: h.EngineLabels,
+	}, nil
 }
 
 // errNotReady is why the engine does not answer, as it was observed.
@@ -130,9 +144,14 @@ func (a *agent) finishList(ctx context.Context, r result) {
 	if r.err != nil {
 		if ctx.Err() == nil {
 			a.log.Warn("engine not listed", "err", r.err)
+			a.asked = false
 			a.later(ctx, time.Second)
 		}
 		return
+	}
+	if r.facts.ID != "" && !reflect.DeepEqual(a.facts, r.facts) {
+		a.facts = r.facts
+		a.refresh()
 	}
 	if a.relist || r.after != a.ended {
 		// What was listed may be older than what a job did meanwhile.
@@ -140,9 +159,7 @@ func (a *agent) finishList(ctx context.Context, r result) {
 		return
 	}
 	if a.engineNets == nil {
-		a.engineID = r.id
-		a.log.Info("engine listed", "engine", r.id, "networks", len(r.nets))
-		a.refresh()
+		a.log.Info("engine listed", "engine", a.facts.ID, "networks", len(r.nets))
 	}
 	a.engineNets = map[string]engine.NetworkInfo{}
 	for _, info := range r.nets {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,6 +36,10 @@ type Cluster struct {
 	store   store.Store // nil until opened, and on one host
 	lock    *ProjectLock
 	view    *ledger.View // of the last Observe
+
+	warming     sync.WaitGroup
+	stopWarming context.CancelFunc
+	opened      chan error // of the store, begun by Warm; nil when it was not
 }
 
 // Connect prepares the connections to all hosts. It does no I/O.
@@ -60,6 +65,10 @@ func Connect(inv *placement.Inventory, opts Options) (*Cluster, error) {
 // Close ends the lock and all connections.
 func (c *Cluster) Close() error {
 	var errs []error
+	if c.stopWarming != nil {
+		c.stopWarming()
+		c.warming.Wait()
+	}
 	if c.lock != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		errs = append(errs, c.lock.Unlock(ctx))
@@ -80,9 +89,29 @@ func (c *Cluster) Inventory() *placement.Inventory { return c.inv }
 // Engines are the hosts' engines by host name.
 func (c *Cluster) Engines() map[string]*engine.Engine { return c.engines }
 
+// Warm begins to connect to the hosts and, with store set, to a store that an earlier command has reached, while the
+// caller reads its files. What fails is tried again, and reported, when it is needed.
+func (c *Cluster) Warm(ctx context.Context, store bool) {
+	ctx, c.stopWarming = context.WithCancel(ctx)
+	for _, e := range c.engines {
+		c.warming.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+			defer cancel()
+			_ = e.Ping(ctx)
+		})
+	}
+	if !store || !c.inv.Cluster() {
+		return
+	}
+	if a := c.cached(); a != nil && c.embedded() {
+		c.opened = make(chan error, 1)
+		c.warming.Go(func() { c.opened <- c.tryOpen(ctx, a, cachedTime) })
+	}
+}
+
 // Snapshots asks all hosts at once. A host that does not answer is in the result as unreachable; that none answers, and
-// two names for one engine, are errors.
-func (c *Cluster) Snapshots(ctx context.Context, q engine.Query) ([]engine.Snapshot, error) {
+// two names for one engine, are errors. view holds what the agents say of their engines; nil asks the engines.
+func (c *Cluster) Snapshots(ctx context.Context, q engine.Query, view *ledger.View) ([]engine.Snapshot, error) {
 	snaps := make([]engine.Snapshot, len(c.inv.Hosts))
 	q.Timeout = c.opts.Timeout
 	g, ctx := errgroup.WithContext(ctx)
@@ -90,6 +119,9 @@ func (c *Cluster) Snapshots(ctx context.Context, q engine.Query) ([]engine.Snaps
 		g.Go(func() error {
 			q := q
 			q.Inventory = h
+			if view != nil {
+				q.Known, q.KnownBy = facts(view, h.Name), c.access.Cluster
+			}
 			var err error
 			snaps[i], err = c.engines[h.Name].Observe(ctx, q)
 			return err
@@ -115,6 +147,18 @@ func (c *Cluster) Snapshots(ctx context.Context, q engine.Query) ([]engine.Snaps
 	return snaps, nil
 }
 
+// facts is what a host's agent has recorded of its engine; nil when it has not.
+func facts(view *ledger.View, host string) *engine.Facts {
+	f := view.Hosts[host].Engine
+	if f.ID == "" || !view.Alive[host] {
+		return nil
+	}
+	return &engine.Facts{
+		ID: f.ID, Hostname: f.Hostname, OS: f.OS, Arch: f.Arch, Version: f.Version, Labels: f.Labels,
+		Capacity: placement.Reservation{CPU: f.CPU, Memory: f.Memory},
+	}
+}
+
 // anyAnswers fails when no host could be reached at all: there is nothing then that a command could work on.
 func (c *Cluster) anyAnswers(snaps []engine.Snapshot) error {
 	for _, s := range snaps {
@@ -128,29 +172,23 @@ func (c *Cluster) anyAnswers(snaps []engine.Snapshot) error {
 	return fmt.Errorf("no host of %s answers; the first, %s: %s", c.inv.Path, snaps[0].Host.Name, snaps[0].Host.Problem)
 }
 
-// Observe makes the observation of a project: one snapshot of all hosts in parallel and one store read. project may be
+// Observe makes the observation of a project: one store read, and one snapshot of all hosts in parallel. project may be
 // nil when only the name is known (down without a file).
 func (c *Cluster) Observe(ctx context.Context, name string, project *placement.Project) (*placement.Observation, error) {
 	q := engine.Query{Project: name, Compose: project, Cluster: c.inv.Cluster()}
 	if !c.inv.Cluster() {
-		snaps, err := c.Snapshots(ctx, q)
+		snaps, err := c.Snapshots(ctx, q, nil)
 		if err != nil {
 			return nil, err
 		}
 		return assemble(c.inv, name, snaps, nil), nil
 	}
-	var snaps []engine.Snapshot
-	var view *ledger.View
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		snaps, err = c.Snapshots(gctx, q)
-		return err
-	})
-	g.Go(func() (err error) {
-		view, err = c.View(gctx)
-		return err
-	})
-	if err := g.Wait(); err != nil {
+	view, err := c.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	snaps, err := c.Snapshots(ctx, q, view)
+	if err != nil {
 		return nil, err
 	}
 	changed, err := c.ensureAgents(ctx, snaps, view)
@@ -169,14 +207,15 @@ func (c *Cluster) Observe(ctx context.Context, name string, project *placement.P
 // Look is Observe without its effects: no agent is made or updated, and a cluster that does not exist yet (Open said
 // ErrNoCluster) looks like one with an empty store.
 func (c *Cluster) Look(ctx context.Context, name string, project *placement.Project) (*placement.Observation, error) {
-	snaps, err := c.Snapshots(ctx, engine.Query{Project: name, Compose: project, Cluster: c.inv.Cluster()})
-	if err != nil {
-		return nil, err
+	q := engine.Query{Project: name, Compose: project, Cluster: c.inv.Cluster()}
+	var view *ledger.View
+	if c.store != nil {
+		var err error
+		if view, err = c.View(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if c.store == nil {
-		return assemble(c.inv, name, snaps, nil), nil
-	}
-	view, err := c.View(ctx)
+	snaps, err := c.Snapshots(ctx, q, view)
 	if err != nil {
 		return nil, err
 	}

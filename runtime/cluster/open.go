@@ -31,16 +31,13 @@ func (c *Cluster) Open(ctx context.Context, bootstrap bool) error {
 	if !c.inv.Cluster() || c.store != nil {
 		return nil
 	}
-	if c.inv.Store != "" && c.inv.Store != "embedded" {
+	if !c.embedded() {
 		return c.openExternal(ctx)
 	}
-	if a := c.cached(); a != nil {
-		if c.tryOpen(ctx, a, 2*time.Second) == nil {
-			return nil
-		}
-		c.forget()
+	if c.tryCached(ctx) {
+		return nil
 	}
-	snaps, err := c.Snapshots(ctx, engine.Query{Light: true})
+	snaps, err := c.Snapshots(ctx, engine.Query{Light: true}, nil)
 	if err != nil {
 		return err
 	}
@@ -60,6 +57,31 @@ func (c *Cluster) Open(ctx context.Context, bootstrap bool) error {
 	}
 	c.cache(a)
 	return nil
+}
+
+// embedded reports whether the cluster brings its own store.
+func (c *Cluster) embedded() bool { return c.inv.Store == "" || c.inv.Store == "embedded" }
+
+// cachedTime bounds the try with an access from an earlier command: beyond it, the engines are asked for a newer one.
+const cachedTime = 2 * time.Second
+
+// tryCached opens the store with the access of an earlier command, or takes over what Warm has begun.
+func (c *Cluster) tryCached(ctx context.Context) bool {
+	if c.opened != nil {
+		err := <-c.opened
+		c.opened = nil
+		if err == nil {
+			return true
+		}
+	} else if a := c.cached(); a == nil {
+		return false
+	} else if c.tryOpen(ctx, a, cachedTime) == nil {
+		return true
+	}
+	if ctx.Err() == nil {
+		c.forget()
+	}
+	return false
 }
 
 // tryOpen connects and proves it with one read.

@@ -20,6 +20,7 @@ type CreateSpec struct {
 	Service  *placement.Service
 	Task     placement.Task
 	Name     string // container name; a temporary one when it replaces another
+	ImageID  string // of the service's image on this host, where the caller has seen it; "" looks it up
 	Replaces string // name of the container it is to replace; ""
 	Cluster  bool
 	// Endpoints are the task's addresses on overlay networks (by engine network name). A network with an endpoint gets

@@ -53,7 +53,9 @@ func (e *Engine) surroundings(ctx context.Context, spec *CreateSpec) (surroundin
 		return surroundings{}, err
 	}
 	by := surroundings{API: api, Read: os.ReadFile, Proxy: e.proxy()}
-	by.ImageID, err = e.ImageID(ctx, spec.Project.ImageName(spec.Service))
+	if by.ImageID = spec.ImageID; by.ImageID == "" {
+		by.ImageID, err = e.ImageID(ctx, spec.Project.ImageName(spec.Service))
+	}
 	return by, err
 }
 

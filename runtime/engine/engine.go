@@ -120,6 +120,14 @@ func (e *Engine) version(ctx context.Context) (string, error) {
 	return e.api.ClientVersion(), nil
 }
 
+// Ping connects to the engine and learns its API version.
+func (e *Engine) Ping(ctx context.Context) error {
+	if _, err := e.version(ctx); err != nil {
+		return e.fail("connect", "", err)
+	}
+	return nil
+}
+
 // greet asks for the headers that come with every answer: Date, Server ("Docker/20.10.24 (linux)"), Ostype. It costs the
 // engine nothing, where its version call starts two programs.
 func (e *Engine) greet(ctx context.Context) (http.Header, error) {

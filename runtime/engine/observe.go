@@ -12,7 +12,6 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
-	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/volume"
 	"golang.org/x/sync/errgroup"
 
@@ -26,9 +25,20 @@ type Query struct {
 	Inventory placement.InventoryHost
 	Cluster   bool // the inventory has several hosts; nothing is adopted then
 	Light     bool // containers and version only, for ps and logs
+	// Known is what the host's agent of cluster KnownBy says of the engine; with it the engine is not asked, unless
+	// that agent does not run there. nil asks.
+	Known   *Facts
+	KnownBy string
 	// Timeout is how long the engine may take to answer at all; 0 is 5 s. An observation as a whole may take
 	// observeFactor times as long.
 	Timeout time.Duration
+}
+
+// Facts is what an engine says of itself.
+type Facts struct {
+	ID, Hostname, OS, Arch, Version string // OS and Arch as Go names them
+	Capacity                        placement.Reservation
+	Labels                          map[string]string
 }
 
 const (
@@ -80,7 +90,7 @@ type observation struct {
 	engine *Engine
 	query  Query
 
-	info       system.Info
+	facts      Facts
 	containers []container.Summary
 	networks   []network.Summary
 	volumes    []*volume.Volume
@@ -105,15 +115,14 @@ func (o *observation) run(ctx context.Context) error {
 	if o.query.Light {
 		g.Go(func() error {
 			header, err := o.engine.greet(each)
-			o.info.ServerVersion, o.info.OSType = serverVersion(header), header.Get("Ostype")
+			o.facts.Version, o.facts.OS = serverVersion(header), header.Get("Ostype")
 			return err
 		})
 		return g.Wait()
 	}
-	g.Go(func() (err error) {
-		o.info, err = api.Info(each)
-		return err
-	})
+	if o.query.Known == nil {
+		g.Go(func() error { return o.ask(each) })
+	}
 	g.Go(func() (err error) {
 		o.networks, err = api.NetworkList(each, network.ListOptions{})
 		return err
@@ -127,7 +136,39 @@ func (o *observation) run(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	if o.query.Known != nil {
+		if !o.vouched() {
+			if err := o.ask(ctx); err != nil {
+				return err
+			}
+		} else {
+			o.facts = *o.query.Known
+		}
+	}
 	return o.adopt(ctx)
+}
+
+// ask lets the engine describe itself. It runs programs for that (runc, containerd, init), which takes more than all
+// the lists together.
+func (o *observation) ask(ctx context.Context) error {
+	info, err := o.engine.api.Info(ctx)
+	o.facts = Facts{
+		ID: info.ID, Hostname: info.Name, OS: info.OSType, Arch: goArch(info.Architecture), Version: info.ServerVersion,
+		Capacity: placement.Reservation{CPU: int64(info.NCPU) * 1000, Memory: info.MemTotal}, Labels: map[string]string{},
+	}
+	for _, l := range info.Labels {
+		k, v, _ := strings.Cut(l, "=")
+		o.facts.Labels[k] = v
+	}
+	return err
+}
+
+// vouched reports whether the agent that told the known facts runs on this engine: else it is not the engine that the
+// facts are about.
+func (o *observation) vouched() bool {
+	return slices.ContainsFunc(o.containers, func(c container.Summary) bool {
+		return c.Labels[labelAgent] != "" && c.Labels[labelCluster] == o.query.KnownBy && c.State == "running"
+	})
 }
 
 // lookUpImages asks for each image that the project names. One of another platform than its service wants counts as
@@ -177,17 +218,12 @@ func (o *observation) host() placement.Host {
 		inv = o.engine.host
 	}
 	h := placement.Host{
-		Name: o.engine.host.Name, Address: o.engine.address, State: placement.Ready, EngineID: o.info.ID, Hostname: o.info.Name,
-		IP: inv.IP, OS: o.info.OSType, Arch: goArch(o.info.Architecture), Version: o.info.ServerVersion, Labels: inv.Labels,
-		EngineLabels: map[string]string{},
-		Capacity:     placement.Reservation{CPU: int64(o.info.NCPU) * 1000, Memory: o.info.MemTotal},
+		Name: o.engine.host.Name, Address: o.engine.address, State: placement.Ready, EngineID: o.facts.ID,
+		Hostname: o.facts.Hostname, IP: inv.IP, OS: o.facts.OS, Arch: o.facts.Arch, Version: o.facts.Version,
+		Labels: inv.Labels, EngineLabels: o.facts.Labels, Capacity: o.facts.Capacity,
 	}
 	if h.IP == "" {
 		h.IP = addressIP(o.engine.address)
-	}
-	for _, l := range o.info.Labels {
-		k, v, _ := strings.Cut(l, "=")
-		h.EngineLabels[k] = v
 	}
 	if inv.CPUs > 0 {
 		h.Capacity.CPU = inv.CPUs

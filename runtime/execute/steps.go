@@ -90,7 +90,7 @@ func (r *runner) create(ctx context.Context, e *engine.Engine, s *scheduler.Step
 	id, _, err := e.Create(ctx, engine.CreateSpec{
 		Project: r.world.Project, Service: s.Service, Task: s.Task, Name: s.Name, Replaces: s.Replaces,
 		Cluster: r.world.Cluster, Endpoints: s.Endpoints, Resolvers: s.Resolvers, Inherit: s.Inherit,
-		ShareWith: s.ShareWith,
+		ShareWith: s.ShareWith, ImageID: s.ImageID,
 	})
 	if err != nil {
 		return err

@@ -33,13 +33,26 @@ const (
 
 // Host is what an agent says of its host.
 type Host struct {
-	Name     string         `json:"name"`
-	EngineID string         `json:"engine"`
-	VTEP     netip.Addr     `json:"vtep"`   // underlay address of the tunnels
-	Device   string         `json:"device"` // underlay interface
-	MTU      int            `json:"mtu"`    // of the underlay interface, bytes
-	Routes   []netip.Prefix `json:"routes"` // what the host routes, without berth's own bridges
-	Agent    string         `json:"agent"`  // the agent's version
+	Name   string         `json:"name"`
+	VTEP   netip.Addr     `json:"vtep"`   // underlay address of the tunnels
+	Device string         `json:"device"` // underlay interface
+	MTU    int            `json:"mtu"`    // of the underlay interface, bytes
+	Routes []netip.Prefix `json:"routes"` // what the host routes, without berth's own bridges
+	Agent  string         `json:"agent"`  // the agent's version
+	Engine Engine         `json:"facts"`  // what the engine says of itself
+}
+
+// Engine is what a host's engine says of itself. The agent asks when it connects to the engine, so that commands need
+// not: the engine runs other programs to answer.
+type Engine struct {
+	ID       string            `json:"id"`
+	Hostname string            `json:"hostname"`
+	OS       string            `json:"os"`   // GOOS name
+	Arch     string            `json:"arch"` // GOARCH name
+	Version  string            `json:"version"`
+	CPU      int64             `json:"cpu"`    // millicores
+	Memory   int64             `json:"memory"` // bytes
+	Labels   map[string]string `json:"labels,omitempty"`
 }
 
 // Ready says that a network stands on a host.
