@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,6 +23,7 @@ func agentCommand(s *settings) *cli.Command {
 			if c.Args().Present() {
 				return fmt.Errorf("agent: unknown argument %q", c.Args().First())
 			}
+			debug.SetGCPercent(100) // it lives for months
 			cfg, err := agent.ReadConfig(agent.ConfigFile)
 			if err != nil {
 				return err
