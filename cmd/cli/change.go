@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"berth/cmd/progress"
 	"berth/placement"
 	"berth/runtime/cluster"
@@ -40,12 +42,38 @@ func (ss *session) apply(ctx context.Context, bootstrap bool, plan planner) (*sc
 		if err != nil {
 			return p, err
 		}
+		if pulled, err := ss.refresh(ctx, p, o); err != nil {
+			return p, err
+		} else if pulled {
+			continue
+		}
 		err = ss.run(ctx, p)
 		if again(err) && try < replans {
 			continue
 		}
 		return p, errors.Join(err, failures(p))
 	}
+}
+
+// refresh pulls the images that the hosts have and that pull_policy wants anew, ahead of the rest: only then is it known
+// which containers run an old one. It reports whether there were any; the plan is then made again.
+func (ss *session) refresh(ctx context.Context, p *scheduler.Plan, o *placement.Observation) (bool, error) {
+	pulls := &scheduler.Plan{Project: p.Project, Cluster: p.Cluster}
+	for _, s := range p.Steps {
+		if s.Kind == scheduler.Pull && o.Images[s.Host][s.Name] != "" {
+			s.ID, s.After = len(pulls.Steps), nil
+			pulls.Steps = append(pulls.Steps, s)
+		}
+	}
+	if pulls.Empty() {
+		return false, nil
+	}
+	for _, s := range ss.project.Services {
+		if s.PullPolicy == types.PullPolicyAlways {
+			s.PullPolicy = types.PullPolicyMissing
+		}
+	}
+	return true, ss.run(ctx, pulls)
 }
 
 // again reports whether a plan failed because the store is not as it was when the plan was made, or may not be.

@@ -19,31 +19,25 @@ func downCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "remove-orphans", Usage: "remove containers of services the file does not have"},
 			&cli.IntFlag{Name: "timeout", Aliases: []string{"t"}, Usage: "`SECONDS` a container has to stop"},
 		},
-		Action: func(c *cli.Context) error {
-			services := c.Args().Slice()
-			ss, err := s.open(c, what{services: services, fileOptional: true, silent: true, store: true})
-			if err != nil {
-				return err
-			}
-			defer ss.close()
-			if err := ss.checkServices(services); err != nil {
-				return err
-			}
-			plan, err := ss.apply(c.Context, false, func(o *placement.Observation) (*scheduler.Plan, error) {
-				return scheduler.Down(ss.name, ss.project, o, scheduler.DownOptions{
-					Services: services, Volumes: c.Bool("volumes"),
-					RemoveOrphans: c.Bool("remove-orphans") || truthy(s.env.Getenv("COMPOSE_REMOVE_ORPHANS")),
-					Timeout:       timeout(c),
-				}), nil
-			})
-			if errors.Is(err, cluster.ErrNoCluster) {
-				ss.display.Warn("nothing to do: " + err.Error())
-				return nil
-			}
-			if err == nil && plan.Empty() && !dryRun(c) {
-				ss.display.Warn(fmt.Sprintf("nothing to do: project %s has no containers, networks or volumes to remove", ss.name))
-			}
-			return err
-		},
+		Action: s.with(what{words: true, fileOptional: true, silent: true, store: true}, down),
 	}
+}
+
+func down(ss *session) error {
+	c := ss.c
+	plan, err := ss.apply(c.Context, false, func(o *placement.Observation) (*scheduler.Plan, error) {
+		return scheduler.Down(ss.name, ss.project, o, scheduler.DownOptions{
+			Services: ss.services, Volumes: c.Bool("volumes"),
+			RemoveOrphans: c.Bool("remove-orphans") || truthy(ss.env.Getenv("COMPOSE_REMOVE_ORPHANS")),
+			Timeout:       timeout(c),
+		}), nil
+	})
+	if errors.Is(err, cluster.ErrNoCluster) {
+		ss.display.Warn("nothing to do: " + err.Error())
+		return nil
+	}
+	if err == nil && plan.Empty() && !dryRun(c) {
+		ss.display.Warn(fmt.Sprintf("nothing to do: project %s has no containers, networks or volumes to remove", ss.name))
+	}
+	return err
 }

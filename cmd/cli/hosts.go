@@ -15,43 +15,40 @@ func hostsCommand(s *settings) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Value: "table", Usage: "table or json"},
 		},
-		Action: func(c *cli.Context) error {
-			ss, err := s.open(c, what{hostsOnly: true})
-			if err != nil {
-				return err
-			}
-			defer ss.close()
-			snaps, err := ss.cluster.Snapshots(c.Context, engine.Query{}, nil)
-			if err != nil {
-				return err
-			}
-			var rows []table.HostRow
-			down := 0
-			for _, sn := range snaps {
-				row := table.HostRow{Host: sn.Host}
-				if ss.inv.Cluster() {
-					row.Agent = agentState(sn.Agent)
-				}
-				for _, ct := range sn.Containers {
-					if ct.Running() {
-						row.Tasks++
-						row.Reserved = row.Reserved.Add(ct.Reservation)
-					}
-				}
-				if sn.Host.Problem != "" {
-					down++
-				}
-				rows = append(rows, row)
-			}
-			if err := table.Hosts(s.env.Stdout, rows, c.String("format")); err != nil {
-				return err
-			}
-			if down > 0 {
-				return &exitError{code: 1, err: fmt.Errorf("hosts: %d of %d do not answer", down, len(rows))}
-			}
-			return nil
-		},
+		Action: s.with(what{hostsOnly: true}, hosts),
 	}
+}
+
+func hosts(ss *session) error {
+	snaps, err := ss.cluster.Snapshots(ss.c.Context, engine.Query{}, nil)
+	if err != nil {
+		return err
+	}
+	var rows []table.HostRow
+	down := 0
+	for _, sn := range snaps {
+		row := table.HostRow{Host: sn.Host}
+		if ss.inv.Cluster() {
+			row.Agent = agentState(sn.Agent)
+		}
+		for _, ct := range sn.Containers {
+			if ct.Running() {
+				row.Tasks++
+				row.Reserved = row.Reserved.Add(ct.Reservation)
+			}
+		}
+		if sn.Host.Problem != "" {
+			down++
+		}
+		rows = append(rows, row)
+	}
+	if err := table.Hosts(ss.env.Stdout, rows, ss.c.String("format")); err != nil {
+		return err
+	}
+	if down > 0 {
+		return fmt.Errorf("hosts: %d of %d do not answer", down, len(rows))
+	}
+	return nil
 }
 
 // agentState is an agent's container in one word: what `docker ps` calls it, "ready" when it runs.

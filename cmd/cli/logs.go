@@ -28,35 +28,27 @@ func logsCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "no-log-prefix", Usage: "no container names"},
 			&cli.IntFlag{Name: "index", Usage: "only replica `N` of the service"},
 		},
-		Action: func(c *cli.Context) error {
-			services := c.Args().Slice()
-			ss, err := s.open(c, what{services: services, fileOptional: true, silent: true})
-			if err != nil {
-				return err
-			}
-			defer ss.close()
-			if err := ss.checkServices(services); err != nil {
-				return err
-			}
-			list, hosts, err := ss.containers(c.Context, services)
-			if err != nil {
-				return err
-			}
-			if n := c.Int("index"); n > 0 {
-				list = slices.DeleteFunc(list, func(ct placement.Container) bool { return ct.Task.Number != n })
-			}
-			list = slices.DeleteFunc(list, func(ct placement.Container) bool { return ct.OneOff })
-			o := logs.Options{
-				Follow: c.Bool("follow"), Tail: c.String("tail"), Since: c.String("since"), Until: c.String("until"),
-			}
-			ss.unreachable(hosts)
-			err = ss.printLogs(c.Context, list, o)
-			if errors.Is(err, errInterrupted) && o.Follow {
-				return &exitError{code: 130}
-			}
-			return err
-		},
+		Action: s.with(what{words: true, fileOptional: true, silent: true}, showLogs),
 	}
+}
+
+func showLogs(ss *session) error {
+	c := ss.c
+	list, hosts, err := ss.containers(c.Context, ss.services)
+	if err != nil {
+		return err
+	}
+	ss.unreachable(hosts)
+	list = slices.DeleteFunc(list, func(ct placement.Container) bool {
+		n := c.Int("index")
+		return ct.OneOff || n > 0 && ct.Task.Number != n
+	})
+	o := logs.Options{Follow: c.Bool("follow"), Tail: c.String("tail"), Since: c.String("since"), Until: c.String("until")}
+	err = ss.printLogs(c.Context, list, o)
+	if errors.Is(err, errInterrupted) && o.Follow {
+		return &exitError{code: 130}
+	}
+	return err
 }
 
 // printer makes the writer of prefixed lines from the command's flags. The containers' standard error goes to stderr.

@@ -1,11 +1,8 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/urfave/cli/v2"
 
-	"berth/loader"
 	"berth/placement"
 	"berth/scheduler"
 )
@@ -21,33 +18,20 @@ func planCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "remove-orphans", Usage: "remove containers of services the file does not have"},
 			&cli.BoolFlag{Name: "partial", Usage: "plan what can be placed when not everything can"},
 		},
-		Action: func(c *cli.Context) error {
-			services := c.Args().Slice()
-			ss, err := s.open(c, what{services: services, store: true})
-			if err != nil {
+		Action: s.with(what{words: true, store: true}, func(ss *session) error {
+			if err := ss.scale(ss.c.StringSlice("scale")); err != nil {
 				return err
 			}
-			defer ss.close()
-			if err := ss.checkServices(services); err != nil {
-				return err
-			}
-			scale, err := parseScale(c.StringSlice("scale"))
-			if err != nil {
-				return fmt.Errorf("plan: %w", err)
-			}
-			if err := loader.Scale(ss.project, scale); err != nil {
-				return err
-			}
-			p, err := ss.preview(c.Context, func(o *placement.Observation) (*scheduler.Plan, error) {
+			p, err := ss.preview(ss.c.Context, func(o *placement.Observation) (*scheduler.Plan, error) {
 				return scheduler.Up(ss.project, o, scheduler.UpOptions{
-					Services: services, NoDeps: c.Bool("no-deps"), ForceRecreate: c.Bool("force-recreate"),
-					NoRecreate: c.Bool("no-recreate"), RemoveOrphans: c.Bool("remove-orphans"), Partial: c.Bool("partial"),
+					Services: ss.services, NoDeps: ss.c.Bool("no-deps"), ForceRecreate: ss.c.Bool("force-recreate"),
+					NoRecreate: ss.c.Bool("no-recreate"), RemoveOrphans: ss.c.Bool("remove-orphans"), Partial: ss.c.Bool("partial"),
 				})
 			})
 			if err == nil && p.Empty() {
 				ss.display.Warn("nothing to do: " + upToDate(p))
 			}
 			return err
-		},
+		}),
 	}
 }

@@ -25,21 +25,13 @@ func psCommand(s *settings) *cli.Command {
 			&cli.StringSliceFlag{Name: "status", Usage: "only containers in this `STATE`, repeatable"},
 			&cli.BoolFlag{Name: "no-trunc", Usage: "whole commands and IDs"},
 		},
-		Action: func(c *cli.Context) error { return ps(s, c) },
+		Action: s.with(what{words: true, fileOptional: true, silent: true}, ps),
 	}
 }
 
-func ps(s *settings, c *cli.Context) error {
-	services := c.Args().Slice()
-	ss, err := s.open(c, what{services: services, fileOptional: true, silent: true})
-	if err != nil {
-		return err
-	}
-	defer ss.close()
-	if err := ss.checkServices(services); err != nil {
-		return err
-	}
-	containers, hosts, err := ss.containers(c.Context, services)
+func ps(ss *session) error {
+	c := ss.c
+	containers, hosts, err := ss.containers(c.Context, ss.services)
 	if err != nil {
 		return err
 	}
@@ -55,7 +47,7 @@ func ps(s *settings, c *cli.Context) error {
 		}
 		return !c.Bool("all") && !ct.Running() && ct.State != "restarting"
 	})
-	err = table.PS(s.env.Stdout, containers, table.PSOptions{
+	err = table.PS(ss.env.Stdout, containers, table.PSOptions{
 		Format: c.String("format"), Quiet: c.Bool("quiet"), NoTrunc: c.Bool("no-trunc"), Services: c.Bool("services"),
 		Cluster: ss.inv.Cluster(), Now: time.Now(),
 	})

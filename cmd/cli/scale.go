@@ -29,23 +29,17 @@ func scaleCommand(s *settings) *cli.Command {
 			for name := range scale {
 				services = append(services, name)
 			}
-			ss, err := s.open(c, what{services: services, store: true})
-			if err != nil {
-				return err
-			}
-			defer ss.close()
-			if err := ss.checkServices(services); err != nil {
-				return err
-			}
-			if err := loader.Scale(ss.project, scale); err != nil {
-				return err
-			}
-			_, err = ss.apply(c.Context, true, func(o *placement.Observation) (*scheduler.Plan, error) {
-				return scheduler.Up(ss.project, o, scheduler.UpOptions{
-					Services: services, NoDeps: c.Bool("no-deps"), NoRecreate: true, IgnoreOrphans: true, Partial: c.Bool("partial"),
+			return s.with(what{services: services, store: true}, func(ss *session) error {
+				if err := loader.Scale(ss.project, scale); err != nil {
+					return err
+				}
+				_, err := ss.apply(c.Context, true, func(o *placement.Observation) (*scheduler.Plan, error) {
+					return scheduler.Up(ss.project, o, scheduler.UpOptions{
+						Services: services, NoDeps: c.Bool("no-deps"), NoRecreate: true, IgnoreOrphans: true, Partial: c.Bool("partial"),
+					})
 				})
-			})
-			return err
+				return err
+			})(c)
 		},
 	}
 }

@@ -94,17 +94,19 @@ func (s *settings) inventory(c *cli.Context, opts loader.Options) (*placement.In
 // session is a command's project, hosts and display. Close it.
 type session struct {
 	*settings
-	c       *cli.Context
-	name    string             // project name
-	project *placement.Project // nil when the command works without a file
-	inv     *placement.Inventory
-	cluster *cluster.Cluster
-	display progress.Display
+	c        *cli.Context
+	name     string             // project name
+	project  *placement.Project // nil when the command works without a file
+	services []string           // named on the command line; empty is all
+	inv      *placement.Inventory
+	cluster  *cluster.Cluster
+	display  progress.Display
 }
 
 // what says which parts of a session a command needs.
 type what struct {
-	services     []string // named on the command line
+	services     []string // named on the command line, checked to exist
+	words        bool     // the command's arguments are those services
 	fileOptional bool     // the project's name alone will do (ps, logs, down)
 	hostsOnly    bool     // no project at all
 	silent       bool     // no compose warnings (the command prints data)
@@ -148,6 +150,22 @@ func (s *settings) open(c *cli.Context, w what) (ss *session, err error) {
 	return ss, nil
 }
 
+// with makes a command's action: it opens a session, runs the command in it, and closes it.
+func (s *settings) with(w what, run func(*session) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		w := w
+		if w.words {
+			w.services = c.Args().Slice()
+		}
+		ss, err := s.open(c, w)
+		if err != nil {
+			return err
+		}
+		defer ss.close()
+		return run(ss)
+	}
+}
+
 // load reads the project's files; a command that needs no more than the project's name does without them.
 func (ss *session) load(opts loader.Options, w what) error {
 	var err error
@@ -158,14 +176,19 @@ func (ss *session) load(opts loader.Options, w what) error {
 			return nameErr
 		}
 		if ok {
-			ss.project, ss.name = nil, name
+			ss.project, ss.name, ss.services = nil, name, w.services
 			return nil
 		}
 	}
 	if err != nil {
 		return err
 	}
-	ss.name = ss.project.Name
+	ss.name, ss.services = ss.project.Name, w.services
+	for _, n := range w.services {
+		if ss.project.Service(n) == nil {
+			return fmt.Errorf("%s: no such service: %s; the project has %s", ss.c.Command.Name, n, strings.Join(serviceNames(ss.project), ", "))
+		}
+	}
 	if !w.silent {
 		for _, sentence := range ss.project.Warnings {
 			ss.display.Warn(sentence)
@@ -208,19 +231,6 @@ func (ss *session) close() {
 	if ss.cluster != nil {
 		ss.cluster.Close()
 	}
-}
-
-// checkServices fails for a service that the project does not have.
-func (ss *session) checkServices(names []string) error {
-	if ss.project == nil {
-		return nil
-	}
-	for _, n := range names {
-		if ss.project.Service(n) == nil {
-			return fmt.Errorf("%s: no such service: %s; the project has %s", ss.c.Command.Name, n, strings.Join(serviceNames(ss.project), ", "))
-		}
-	}
-	return nil
 }
 
 func serviceNames(p *placement.Project) []string {

@@ -11,27 +11,22 @@ func storeCommand(s *settings) *cli.Command {
 		Name: "store", Usage: "look at the cluster's key-value store",
 		Subcommands: []*cli.Command{{
 			Name: "dump", Usage: "print every key and value, a line each",
-			Action: func(c *cli.Context) error {
-				ss, err := s.open(c, what{hostsOnly: true})
-				if err != nil {
-					return err
-				}
-				defer ss.close()
+			Action: s.with(what{hostsOnly: true, store: true}, func(ss *session) error {
 				if !ss.inv.Cluster() {
 					return fmt.Errorf("store: one host has no store; berth keeps one only for an inventory of several hosts")
 				}
-				if err := ss.cluster.Open(c.Context, false); err != nil {
+				if err := ss.cluster.Open(ss.c.Context, false); err != nil {
 					return err
 				}
-				snap, err := ss.cluster.Dump(c.Context)
+				snap, err := ss.cluster.Dump(ss.c.Context)
 				if err != nil {
 					return err
 				}
 				for _, p := range snap.Pairs {
-					fmt.Fprintf(s.env.Stdout, "%s %s\n", p.Key, p.Value)
+					fmt.Fprintf(ss.env.Stdout, "%s %s\n", p.Key, p.Value)
 				}
 				return nil
-			},
+			}),
 		}},
 	}
 }

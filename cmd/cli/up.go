@@ -36,29 +36,16 @@ func upCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "no-log-prefix", Usage: "no container names in the output"},
 			&cli.BoolFlag{Name: "timestamps", Usage: "times in the output"},
 		},
-		Action: func(c *cli.Context) error { return up(s, c) },
+		Action: s.with(what{words: true, store: true}, up),
 	}
 }
 
-func up(s *settings, c *cli.Context) error {
-	began := time.Now()
-	services := c.Args().Slice()
-	ss, err := s.open(c, what{services: services, store: true})
-	if err != nil {
-		return err
-	}
-	defer ss.close()
-	if err := ss.checkServices(services); err != nil {
-		return err
-	}
+func up(ss *session) error {
+	c, began := ss.c, time.Now()
 	if c.Bool("force-recreate") && c.Bool("no-recreate") {
 		return fmt.Errorf("up: --force-recreate and --no-recreate cannot go together; give one")
 	}
-	scale, err := parseScale(c.StringSlice("scale"))
-	if err != nil {
-		return fmt.Errorf("up: %w", err)
-	}
-	if err := loader.Scale(ss.project, scale); err != nil {
+	if err := ss.scale(c.StringSlice("scale")); err != nil {
 		return err
 	}
 	if p := c.String("pull"); p != "" {
@@ -67,10 +54,10 @@ func up(s *settings, c *cli.Context) error {
 		}
 	}
 	opts := scheduler.UpOptions{
-		Services: services, NoDeps: c.Bool("no-deps"), ForceRecreate: c.Bool("force-recreate"),
+		Services: ss.services, NoDeps: c.Bool("no-deps"), ForceRecreate: c.Bool("force-recreate"),
 		NoRecreate: c.Bool("no-recreate"), AlwaysRecreateDeps: c.Bool("always-recreate-deps"),
-		RemoveOrphans:    c.Bool("remove-orphans") || truthy(s.env.Getenv("COMPOSE_REMOVE_ORPHANS")),
-		IgnoreOrphans:    truthy(s.env.Getenv("COMPOSE_IGNORE_ORPHANS")),
+		RemoveOrphans:    c.Bool("remove-orphans") || truthy(ss.env.Getenv("COMPOSE_REMOVE_ORPHANS")),
+		IgnoreOrphans:    truthy(ss.env.Getenv("COMPOSE_IGNORE_ORPHANS")),
 		RenewAnonVolumes: c.Bool("renew-anon-volumes"), NoStart: c.Bool("no-start"), Partial: c.Bool("partial"),
 		Wait: c.Bool("wait"), Timeout: timeout(c),
 	}
@@ -96,7 +83,7 @@ func up(s *settings, c *cli.Context) error {
 	if c.Bool("detach") || opts.Wait {
 		return nil
 	}
-	return ss.attach(ctx, services, began)
+	return ss.attach(ctx, ss.services, began)
 }
 
 func upToDate(p *scheduler.Plan) string {
@@ -113,6 +100,15 @@ func timeout(c *cli.Context) *time.Duration {
 	}
 	d := time.Duration(c.Int("timeout")) * time.Second
 	return &d
+}
+
+// scale sets the replicas that --scale asks for.
+func (ss *session) scale(words []string) error {
+	scale, err := parseScale(words)
+	if err != nil {
+		return fmt.Errorf("%s: %w", ss.c.Command.Name, err)
+	}
+	return loader.Scale(ss.project, scale)
 }
 
 // parseScale reads SERVICE=N words.

@@ -109,14 +109,14 @@ func (s *Server) Stop() {
 
 // handOver makes another member the leader if this one is. It reports whether there is nothing left to hand over.
 func (s *Server) handOver() bool {
-	moved := make(chan error, 1)
-	go func() { moved <- s.etcd.Server.TryTransferLeadershipOnShutdown() }()
+	moved := make(chan bool, 1)
+	go func() { moved <- s.etcd.Server.TryTransferLeadershipOnShutdown() == nil }()
 	select {
-	case err := <-moved:
-		return err == nil
+	case ok := <-moved:
+		return ok
 	case <-time.After(election):
 		s.etcd.Server.HardStop() // ends the transfer too
-		_ = <-moved              // it has nothing more to say
+		<-moved
 		return false
 	}
 }
