@@ -31,10 +31,11 @@ type DownOptions struct {
 	Timeout       *time.Duration
 }
 
-// UnplacedError says that tasks have no host and that therefore nothing was touched.
+// UnplacedError says that tasks have no host, and that therefore nothing was touched, or with Partial all else was done.
 type UnplacedError struct {
 	Project  string
 	Unplaced []Unplaced
+	Partial  bool
 }
 
 // Error names each task (tasks refused for the same reasons together) and, a line a host, why it was refused there.
@@ -51,7 +52,11 @@ func (e *UnplacedError) Error() string {
 		}
 		fmt.Fprintf(&b, "up: %s cannot be placed:%s", shorten(names), reasons)
 	}
-	b.WriteString("\nnothing was changed; make room, or start the rest with --partial")
+	if e.Partial {
+		b.WriteString("\nthe rest was started; make room and run the same command again")
+	} else {
+		b.WriteString("\nnothing was changed; make room, or start the rest with --partial")
+	}
 	return b.String()
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -111,10 +110,14 @@ func (ss *session) warn(p *scheduler.Plan) {
 
 // failures is what a plan left undone, as an error: nil when nothing.
 func failures(p *scheduler.Plan) error {
-	if len(p.Failures) == 0 {
-		return nil
+	var errs []error
+	if len(p.Unplaced) > 0 {
+		errs = append(errs, &scheduler.UnplacedError{Project: p.Project, Unplaced: p.Unplaced, Partial: true})
 	}
-	return errors.New(strings.Join(p.Failures, "\n"))
+	for _, f := range p.Failures {
+		errs = append(errs, errors.New(f))
+	}
+	return errors.Join(errs...)
 }
 
 // run carries out a plan and shows each step.

@@ -115,39 +115,41 @@ type what struct {
 
 // open finds the hosts and loads the files, while connections to the hosts are being made. The caller closes what it
 // returns.
-func (s *settings) open(c *cli.Context, w what) (ss *session, err error) {
+func (s *settings) open(c *cli.Context, w what) (*session, error) {
 	opts := s.loadOptions(c, w.services)
 	inv, err := s.inventory(c, opts)
 	if err != nil {
 		return nil, err
 	}
 	opts.Cluster = inv.Cluster()
-	ss = &session{settings: s, c: c, inv: inv}
+	ss := &session{settings: s, c: c, inv: inv}
 	if ss.display, err = s.newDisplay(c, inv.Cluster()); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			ss.close()
-		}
-	}()
+	if err := ss.connect(opts, w); err != nil {
+		ss.close()
+		return nil, err
+	}
+	return ss, nil
+}
+
+// connect begins to reach the hosts and loads the project meanwhile.
+func (ss *session) connect(opts loader.Options, w what) error {
 	cache, err := os.UserCacheDir()
 	if err == nil {
 		cache = filepath.Join(cache, "berth")
 	}
-	ss.cluster, err = cluster.Connect(inv, cluster.Options{
-		CacheDir: cache, Binary: s.env.Getenv("BERTH_AGENT_BINARY"), Notify: ss.display.Warn,
+	ss.cluster, err = cluster.Connect(ss.inv, cluster.Options{
+		CacheDir: cache, Binary: ss.env.Getenv("BERTH_AGENT_BINARY"), Notify: ss.display.Warn,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	ss.cluster.Warm(c.Context, w.store)
-	if !w.hostsOnly {
-		if err := ss.load(opts, w); err != nil {
-			return nil, err
-		}
+	ss.cluster.Warm(ss.c.Context, w.store)
+	if w.hostsOnly {
+		return nil
 	}
-	return ss, nil
+	return ss.load(opts, w)
 }
 
 // with makes a command's action: it opens a session, runs the command in it, and closes it.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -68,13 +69,10 @@ func (e *Engine) Remove(ctx context.Context, id string, anonymousVolumes bool) e
 	return e.fail("remove container", id, err)
 }
 
-// awaitRemoval waits until a removal that is under way has ended; refused is what the engine said to ours.
+// awaitRemoval waits until a removal that is under way has ended; refused is what the engine said to ours. The
+// container's state does not tell: while it is being killed it counts as running.
 func (e *Engine) awaitRemoval(ctx context.Context, id string, refused error) error {
-	info, err := e.api.ContainerInspect(ctx, id)
-	if IsNotFound(err) {
-		return nil
-	}
-	if err != nil || info.State == nil || info.State.Status != container.StateRemoving {
+	if !strings.Contains(refused.Error(), "is already in progress") {
 		return e.fail("remove container", id, refused)
 	}
 	gone, failed := e.api.ContainerWait(ctx, id, container.WaitConditionRemoved)
