@@ -113,6 +113,34 @@ services:
 	}
 }
 
+func TestNamesStayOnTheirNetworks(t *testing.T) {
+	w := threeHosts(t, `
+x-base: &base
+  image: berth-lab/busybox:1
+  command: sleep 1000
+  stop_grace_period: 0s
+services:
+  front: {<<: *base, networks: [front]}
+  both: {<<: *base, networks: {front: {aliases: [site]}, back: }}
+  back: {<<: *base, networks: [back]}
+networks: {front: , back: {internal: true}}
+`)
+	w.must("up", "-d")
+	front := w.container("front", 1)
+	eventually(t, "front resolves both", func() bool { return len(w.resolve(front, "both")) == 1 })
+	for name, known := range map[string]bool{
+		"front": true, "both": true, "site": true, w.container("both", 1): true, "both." + w.project: true,
+		"back": false, w.container("back", 1): false, "back." + w.project: false, "nobody": false,
+	} {
+		if got := w.resolve(front, name); len(got) > 0 != known {
+			t.Errorf("front resolves %s to %v, known there: %v", name, got, known)
+		}
+	}
+	if got := w.resolve(w.container("both", 1), "back"); len(got) != 1 {
+		t.Errorf("both resolves back to %v", got)
+	}
+}
+
 func TestProgressAsJSONIsOneObjectALine(t *testing.T) {
 	w := threeHosts(t, oneService)
 	r := w.must("--progress", "json", "up", "-d")

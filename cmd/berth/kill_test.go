@@ -37,6 +37,44 @@ volumes:
   data:
 `
 
+// killed runs a command and kills it with SIGKILL after a while, if it has not ended by then.
+func (w *world) killed(after time.Duration, args ...string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), commandTime)
+	defer cancel()
+	cmd := w.command(ctx, args...)
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	kill := time.AfterFunc(after, func() { _ = cmd.Process.Kill() }) // it may just have ended
+	err := cmd.Wait()
+	if kill.Stop() && err != nil {
+		w.t.Fatalf("berth %v ended before it was killed: %v", args, err)
+	}
+}
+
+func TestUpKilledWhileItMakesTheClusterConvergesWhenRunAgain(t *testing.T) {
+	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
+	w := newWorld(t, l, fmt.Sprintf(killCompose, 1, 3, 1))
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for round := range 5 {
+		for range 2 {
+			w.killed(time.Duration(random.IntN(2500))*time.Millisecond, "up", "-d")
+		}
+		w.must("up", "-d")
+		if got := len(w.ps()); got != 4 {
+			t.Fatalf("round %d: %d containers, want 4", round, got)
+		}
+		if r := w.must("up", "-d"); !strings.Contains(r.err, "nothing to do") {
+			t.Fatalf("round %d: %s", round, r)
+		}
+		w.must("down", "-v")
+		l.Clean(t)
+	}
+}
+
 func TestUpKilledAtAnyMomentConvergesWhenRunAgain(t *testing.T) {
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, "")
@@ -50,25 +88,7 @@ func TestUpKilledAtAnyMomentConvergesWhenRunAgain(t *testing.T) {
 	for round := range rounds {
 		replicas := 2 + random.IntN(5)
 		w.write("compose.yml", fmt.Sprintf(killCompose, round/2, replicas, round/4))
-		ctx, cancel := context.WithTimeout(t.Context(), commandTime)
-		cmd := w.command(ctx, "up", "-d")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		kill := time.NewTimer(time.Duration(random.IntN(1500)) * time.Millisecond)
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Fatalf("round %d: %v", round, err)
-			}
-			ended <- nil
-		case <-kill.C:
-			_ = cmd.Process.Kill() // it may just have ended
-		}
-		<-ended
-		cancel()
+		w.killed(time.Duration(random.IntN(1500))*time.Millisecond, "up", "-d")
 		if round%3 != 2 {
 			continue // the next one is killed in what this one left
 		}

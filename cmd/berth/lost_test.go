@@ -1,7 +1,11 @@
 package main_test
 
 import (
+	"bufio"
+	"bytes"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -65,4 +69,70 @@ func TestAHostThatDoesNotAnswerIsNamedAndItsTasksAreNotStartedTwice(t *testing.T
 	if diff := cmp.Diff(keys(before), keys(w.ps())); diff != "" {
 		t.Error(diff)
 	}
+}
+
+func TestFollowedLogsOfALostHostEndWithASentenceAndTheOthersGoOn(t *testing.T) {
+	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
+	w := newWorld(t, l, `
+services:
+  talk:
+    image: berth-lab/busybox:1
+    command: ["sh", "-c", "while echo tick; do sleep 0.2; done"]
+    stop_grace_period: 0s
+    deploy: {replicas: 3}
+`)
+	w.must("up", "-d")
+	cmd := w.command(t.Context(), "logs", "-f", "-n", "1")
+	errs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out syncBuffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all three talk", func() bool { return strings.Count(out.String(), "tick") > 6 })
+	lost, err := l.Host("host2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lost.Cut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	said := ""
+	for lines := bufio.NewScanner(errs); said == "" && lines.Scan(); {
+		if strings.Contains(lines.Text(), "host2") {
+			said = lines.Text()
+		}
+	}
+	if said == "" {
+		t.Error("not a word of the lost host")
+	}
+	before := strings.Count(out.String(), "tick")
+	eventually(t, "the others go on", func() bool { return strings.Count(out.String(), "tick") > before+4 })
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 130 {
+		t.Errorf("ended with %v, want code 130", err)
+	}
+}
+
+// syncBuffer is a buffer that one goroutine writes and another reads.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }

@@ -22,8 +22,7 @@ func (ss *session) attach(ctx context.Context, services []string, since time.Tim
 		return err
 	}
 	ss.unreachable(hosts)
-	a := &attached{ss: ss, hubs: map[string]*engine.Events{}}
-	defer a.close()
+	a := &attached{ss: ss}
 	var streams []logs.Stream
 	for _, ct := range list {
 		if !ct.OneOff {
@@ -41,6 +40,7 @@ func (ss *session) attach(ctx context.Context, services []string, since time.Tim
 		return nil
 	}
 	a.ctx = ctx
+	ss.watchHosts(a.follower, a.list)
 	err = a.follower.Run(ctx, p.Line)
 	a.watchers.Wait()
 	if errors.Is(err, errInterrupted) || errors.Is(context.Cause(ctx), errInterrupted) {
@@ -59,14 +59,7 @@ type attached struct {
 	watchers sync.WaitGroup
 
 	mu   sync.Mutex
-	left int                       // containers that may still write
-	hubs map[string]*engine.Events // by host
-}
-
-func (a *attached) close() {
-	for _, h := range a.hubs {
-		h.Close()
-	}
+	left int // containers that may still write
 }
 
 // report is told when a container's log has ended: for good, or until the engine restarts it.
@@ -82,7 +75,7 @@ func (a *attached) report(n logs.Notice) {
 // ended says how a container ended, or goes on with its log when its restart policy has started it again.
 func (a *attached) ended(n logs.Notice) {
 	e := a.ss.cluster.Engines()[n.Stream.Host]
-	st, err := e.Await(a.ctx, a.events(e), n.Stream.ID, func(st engine.State) (bool, error) {
+	st, err := e.Await(a.ctx, a.ss.events(e.Host()), n.Stream.ID, func(st engine.State) (bool, error) {
 		return st.Status != "restarting", nil
 	})
 	if err != nil && !engine.IsNotFound(err) {
@@ -107,15 +100,6 @@ func (a *attached) gone() {
 	if a.left--; a.left == 0 {
 		a.follower.Close()
 	}
-}
-
-func (a *attached) events(e *engine.Engine) *engine.Events {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.hubs[e.Host()] == nil {
-		a.hubs[e.Host()] = e.Events(context.Background())
-	}
-	return a.hubs[e.Host()]
 }
 
 // stopAttached stops what an attached up shows, dependents first.

@@ -82,7 +82,31 @@ func (ss *session) printLogs(ctx context.Context, list []placement.Container, o 
 			ss.display.Warn(n.String())
 		}
 	}}
-	return m.Merge(ctx, streams, o, p.Line)
+	if !o.Follow {
+		return m.Merge(ctx, streams, o, p.Line)
+	}
+	f := logs.NewFollower(m, streams, o)
+	f.Close() // no more streams come
+	ss.watchHosts(f, list)
+	return f.Run(ctx, p.Line)
+}
+
+// watchHosts gives up the logs of a host that stops answering: a connection that died in silence looks like a container
+// with nothing to say.
+func (ss *session) watchHosts(f *logs.Follower, list []placement.Container) {
+	watched := map[string]bool{}
+	for _, ct := range list {
+		if watched[ct.Host] {
+			continue
+		}
+		watched[ct.Host] = true
+		ss.events(ct.Host).Subscribe(func(ev engine.Event) bool {
+			if ev.Type == engine.Lost {
+				f.Lost(ct.Host, errors.New(ev.Attributes["error"]))
+			}
+			return false
+		})
+	}
 }
 
 // stream is a container's log.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/urfave/cli/v2"
@@ -101,6 +102,9 @@ type session struct {
 	inv      *placement.Inventory
 	cluster  *cluster.Cluster
 	display  progress.Display
+
+	mu   sync.Mutex
+	hubs map[string]*engine.Events // by host; see events
 }
 
 // what says which parts of a session a command needs.
@@ -140,7 +144,7 @@ func (ss *session) connect(opts loader.Options, w what) error {
 		cache = filepath.Join(cache, "berth")
 	}
 	ss.cluster, err = cluster.Connect(ss.inv, cluster.Options{
-		CacheDir: cache, Binary: ss.env.Getenv("BERTH_AGENT_BINARY"), Notify: ss.display.Warn,
+		CacheDir: cache, Notify: ss.display.Warn,
 	})
 	if err != nil {
 		return err
@@ -227,9 +231,25 @@ func (s *settings) ansi(c *cli.Context) string {
 	return s.env.Getenv("COMPOSE_ANSI")
 }
 
+// events is a host's event stream, one for all that the session waits for there.
+func (ss *session) events(host string) *engine.Events {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if ss.hubs == nil {
+		ss.hubs = map[string]*engine.Events{}
+	}
+	if ss.hubs[host] == nil {
+		ss.hubs[host] = ss.cluster.Engines()[host].Events(context.Background())
+	}
+	return ss.hubs[host]
+}
+
 // close ends the display and the connections.
 func (ss *session) close() {
 	ss.display.Close()
+	for _, h := range ss.hubs {
+		_ = h.Close()
+	}
 	if ss.cluster != nil {
 		ss.cluster.Close()
 	}

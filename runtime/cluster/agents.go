@@ -142,9 +142,15 @@ func (c *Cluster) update(ctx context.Context, host string) error {
 		return fmt.Errorf("host %s: %s in volume %s is broken: %w", host, agent.ConfigFile, AgentName, err)
 	}
 	for _, h := range c.inv.Hosts {
-		if h.Name == host {
-			return c.install(ctx, h, cfg, map[string][]byte{})
+		if h.Name != host {
+			continue
 		}
+		old := cfg.Version
+		if err := c.install(ctx, h, cfg, map[string][]byte{}); err != nil {
+			return err
+		}
+		// The image of the build before is of no use any more. One that stays costs disk, no more.
+		_ = c.engines[host].RemoveImage(ctx, agentRef(old))
 	}
 	return nil
 }

@@ -214,11 +214,8 @@ func tarFiles(files map[string][]byte) io.Reader {
 
 // binary is the program that agents run, and its version.
 func (c *Cluster) binary() (path, version string, err error) {
-	path = c.opts.Binary
-	if path == "" {
-		if path, err = os.Executable(); err != nil {
-			return "", "", err
-		}
+	if path, err = os.Executable(); err != nil {
+		return "", "", err
 	}
 	version, err = BinaryVersion(path)
 	return path, version, err

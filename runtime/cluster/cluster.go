@@ -21,7 +21,6 @@ import (
 // Options are what Connect needs beside the inventory.
 type Options struct {
 	CacheDir string        // for store credentials, made 0700; "" keeps none
-	Binary   string        // path of the berth binary that agents run; "" is the running one
 	Timeout  time.Duration // for a host to answer; 0 is 5 s
 	Notify   func(string)  // told in one sentence what takes time (bootstrap, waiting for a lock); nil is silent
 }

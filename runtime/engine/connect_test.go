@@ -108,6 +108,10 @@ func TestEnginesAreReachedOverSSHWithOneHandshake(t *testing.T) {
 	if got := b.sh(id, "echo hello"); got != "hello" {
 		t.Errorf("exec over ssh: %q", got)
 	}
+	forward := filepath.Join(controlDir(os.Getenv, os.Getuid()), controlFile(b.address, b.host, 0)+forwardName)
+	if _, err := os.Stat(forward); err != nil {
+		t.Errorf("the engine's socket is not forwarded: %v", err)
+	}
 	conn, err := b.ExecStream(b.ctx, id, []string{"cat"})
 	if err != nil {
 		t.Fatal(err)
@@ -154,6 +158,13 @@ func TestEnginesAreReachedOverSSHWithOneHandshake(t *testing.T) {
 		t.Errorf("with host keys that are not the host's: %s: %s", s.Host.State, s.Host.Problem)
 	}
 	t.Log(s.Host.Problem)
+}
+
+func TestEnginesAreReachedOverSSHWhereTheirSocketCannotBeForwarded(t *testing.T) {
+	b := onEngine(t, lab.SSH())
+	h := b.host
+	h.Socket = "/nowhere/docker.sock" // docker system dial-stdio knows better
+	reach(t, h)
 }
 
 // reach asks a host's engine something.

@@ -32,12 +32,17 @@ const maxControlDir = 103 - 1 - controlName - 17
 // sessionsPerMaster is how many connections share one authenticated session: sshd refuses more than 10 (MaxSessions).
 const sessionsPerMaster = 8
 
-// sshDialer runs `docker system dial-stdio` on the host through the ssh program, so that the user's keys, agent and
-// ssh configuration count. Connections to a host share authenticated sessions (ControlMaster), sessionsPerMaster each:
-// the first costs a handshake, the others do not.
+// sshDialer reaches a host's engine through the ssh program, so that the user's keys, agent and ssh configuration
+// count: over a forwarded socket (sshForward) where that works, else by `docker system dial-stdio` on the host.
+// Connections of the latter kind share authenticated sessions (ControlMaster), sessionsPerMaster each: the first costs a
+// handshake, the others do not.
 func sshDialer(address string, h placement.InventoryHost) (func(context.Context, string, string) (net.Conn, error), error) {
 	d := &sshDialing{address: address, host: h, control: controlDir(os.Getenv, os.Getuid())}
-	_, err := d.helper(0)
+	if _, err := d.helper(0); err != nil {
+		return nil, err
+	}
+	var err error
+	d.forward, err = newForward(d)
 	return d.dial, err
 }
 
@@ -46,6 +51,7 @@ type sshDialing struct {
 	address string
 	host    placement.InventoryHost
 	control string // folder of control sockets; "" for none
+	forward *sshForward
 
 	mu    sync.Mutex
 	slots []bool // in use
@@ -60,6 +66,12 @@ func (d *sshDialing) helper(master int) (*connhelper.ConnectionHelper, error) {
 }
 
 func (d *sshDialing) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if d.forward != nil {
+		conn, err := d.forward.dial(ctx)
+		if err == nil || ctx.Err() != nil || !errors.Is(err, errNoForward) {
+			return conn, err
+		}
+	}
 	slot := d.take()
 	helper, err := d.helper(slot / sessionsPerMaster)
 	if err == nil {
@@ -124,12 +136,16 @@ func sshFlags(address string, h placement.InventoryHost, control string, master 
 		flags = append(flags, "-o", "UserKnownHostsFile="+h.KnownHosts, "-o", "StrictHostKeyChecking=yes")
 	}
 	if control != "" {
-		sum := sha256.Sum256([]byte(strings.Join([]string{address, h.Identity, h.KnownHosts, strconv.Itoa(master)}, "\x00")))
-		name := hex.EncodeToString(sum[:])[:controlName]
-		flags = append(flags, "-o", "ControlMaster=auto", "-o", "ControlPath="+filepath.Join(control, name),
+		flags = append(flags, "-o", "ControlMaster=auto", "-o", "ControlPath="+filepath.Join(control, controlFile(address, h, master)),
 			"-o", "ControlPersist=60", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
 	}
 	return flags
+}
+
+// controlFile names the control socket of a session.
+func controlFile(address string, h placement.InventoryHost, master int) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{address, h.Identity, h.KnownHosts, strconv.Itoa(master)}, "\x00")))
+	return hex.EncodeToString(sum[:])[:controlName]
 }
 
 // controlDir finds a private folder for ssh control sockets, "" when there is none that is short enough: then each
