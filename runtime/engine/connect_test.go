@@ -108,7 +108,7 @@ func TestEnginesAreReachedOverSSHWithOneHandshake(t *testing.T) {
 	if got := b.sh(id, "echo hello"); got != "hello" {
 		t.Errorf("exec over ssh: %q", got)
 	}
-	forward := filepath.Join(controlDir(os.Getenv, os.Getuid()), controlFile(b.address, b.host, 0)+forwardName)
+	forward := filepath.Join(controlDir(os.Getenv, os.Getuid()), socketName(b.address, b.host, "/var/run/docker.sock")+forwardName)
 	if _, err := os.Stat(forward); err != nil {
 		t.Errorf("the engine's socket is not forwarded: %v", err)
 	}

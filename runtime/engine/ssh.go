@@ -136,15 +136,15 @@ func sshFlags(address string, h placement.InventoryHost, control string, master 
 		flags = append(flags, "-o", "UserKnownHostsFile="+h.KnownHosts, "-o", "StrictHostKeyChecking=yes")
 	}
 	if control != "" {
-		flags = append(flags, "-o", "ControlMaster=auto", "-o", "ControlPath="+filepath.Join(control, controlFile(address, h, master)),
+		flags = append(flags, "-o", "ControlMaster=auto", "-o", "ControlPath="+filepath.Join(control, socketName(address, h, strconv.Itoa(master))),
 			"-o", "ControlPersist=60", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
 	}
 	return flags
 }
 
-// controlFile names the control socket of a session.
-func controlFile(address string, h placement.InventoryHost, master int) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{address, h.Identity, h.KnownHosts, strconv.Itoa(master)}, "\x00")))
+// socketName names the socket of a session, or what else of it what tells.
+func socketName(address string, h placement.InventoryHost, what string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{address, h.Identity, h.KnownHosts, what}, "\x00")))
 	return hex.EncodeToString(sum[:])[:controlName]
 }
 

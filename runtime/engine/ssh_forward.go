@@ -56,7 +56,7 @@ func newForward(d *sshDialing) (*sshForward, error) {
 		f.target = append(f.target, "-l", u.User.Username())
 	}
 	f.target = append(f.target, u.Hostname())
-	f.local = filepath.Join(d.control, controlFile(d.address, d.host, 0)+forwardName)
+	f.local = filepath.Join(d.control, socketName(d.address, d.host, f.remote)+forwardName)
 	return f, nil
 }
 
