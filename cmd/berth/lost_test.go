@@ -117,6 +117,9 @@ services:
 	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 130 {
 		t.Errorf("ended with %v, want code 130", err)
 	}
+	if err := lost.Heal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // syncBuffer is a buffer that one goroutine writes and another reads.

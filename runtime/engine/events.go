@@ -118,9 +118,9 @@ func (h *Events) run(ctx context.Context) {
 			}
 		}
 		if err == nil {
-			var opened bool
-			if since, opened, err = h.stream(ctx, since); opened {
-				pause, answered = firstPause, time.Now()
+			var heard time.Time
+			if since, heard, err = h.stream(ctx, since); !heard.IsZero() {
+				pause, answered = firstPause, heard
 			}
 		}
 		if time.Since(answered) >= h.patience && ctx.Err() == nil {
@@ -134,6 +134,8 @@ func (h *Events) run(ctx context.Context) {
 // now is the engine's time, cut to the whole second by HTTP's Date header: a stream anchored there repeats up to a
 // second of the past and misses nothing, whatever this machine's clock says.
 func (e *Engine) now(ctx context.Context) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*heartbeat)
+	defer cancel()
 	header, err := e.greet(ctx)
 	if err != nil {
 		return time.Time{}, err
@@ -141,11 +143,18 @@ func (e *Engine) now(ctx context.Context) (time.Time, error) {
 	return http.ParseTime(header.Get("Date"))
 }
 
+// heartbeat is how often an engine with an open stream is asked whether it is there, and how long it has to answer: a
+// connection to a host that was cut off stays open for minutes, and silent like that of an engine with nothing to tell.
+const heartbeat = 5 * time.Second
+
 // stream reads one connection's events until it breaks. It gives the time just after the latest event, or the one
-// before when there was none, and whether the engine answered at all.
-func (h *Events) stream(ctx context.Context, since time.Time) (last time.Time, opened bool, err error) {
+// before when there was none, and when the engine was last heard: zero if it did not answer at all.
+func (h *Events) stream(ctx context.Context, since time.Time) (last, heard time.Time, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	// A request may go out on a connection that died in silence, and would wait there for a quarter of an hour.
+	opening := time.AfterFunc(2*heartbeat, cancel)
+	defer opening.Stop()
 	messages, errs := h.engine.api.Events(ctx, events.ListOptions{
 		Since:   fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond()),
 		Filters: filters.NewArgs(filters.Arg("type", "container"), filters.Arg("type", "network")),
@@ -155,9 +164,18 @@ func (h *Events) stream(ctx context.Context, since time.Time) (last time.Time, o
 		cancel()
 		for range errs { // until the client's goroutine has ended
 		}
-		return since, false, err
+		return since, time.Time{}, err
 	}
-	last = since
+	if !opening.Stop() {
+		for range errs {
+		}
+		return since, time.Time{}, context.DeadlineExceeded
+	}
+	last, heard = since, time.Now()
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	beats := make(chan error, 1)
+	asking := false
 	h.deliver(Event{Time: since, Type: Resync})
 	for {
 		select {
@@ -166,10 +184,33 @@ func (h *Events) stream(ctx context.Context, since time.Time) (last time.Time, o
 			last = at.Add(1) // the engine's since includes its instant
 			h.deliver(Event{Time: at, Type: string(m.Type), Action: string(m.Action), ID: m.Actor.ID,
 				Name: m.Actor.Attributes["name"], Attributes: m.Actor.Attributes})
+			heard = time.Now()
+		case <-beat.C:
+			if asking {
+				continue
+			}
+			asking = true
+			go func() {
+				ctx, cancel := context.WithTimeout(ctx, heartbeat)
+				defer cancel()
+				_, err := h.engine.greet(ctx)
+				beats <- err
+			}()
+		case err := <-beats:
+			if asking = false; err != nil {
+				cancel()
+				for range errs {
+				}
+				return last, heard, err
+			}
+			heard = time.Now()
 		case err := <-errs:
+			if cancel(); asking {
+				<-beats
+			}
 			for range errs { // until the client's goroutine has ended
 			}
-			return last, true, err
+			return last, heard, err
 		}
 	}
 }
