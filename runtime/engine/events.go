@@ -174,7 +174,8 @@ func (h *Events) stream(ctx context.Context, since time.Time) (last, heard time.
 	last, heard = since, time.Now()
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	beats := make(chan error, 1)
+	type answer struct{ err error }
+	beats := make(chan answer, 1)
 	asking := false
 	h.deliver(Event{Time: since, Type: Resync})
 	for {
@@ -194,14 +195,14 @@ func (h *Events) stream(ctx context.Context, since time.Time) (last, heard time.
 				ctx, cancel := context.WithTimeout(ctx, heartbeat)
 				defer cancel()
 				_, err := h.engine.greet(ctx)
-				beats <- err
+				beats <- answer{err}
 			}()
-		case err := <-beats:
-			if asking = false; err != nil {
+		case a := <-beats:
+			if asking = false; a.err != nil {
 				cancel()
 				for range errs {
 				}
-				return last, heard, err
+				return last, heard, a.err
 			}
 			heard = time.Now()
 		case err := <-errs:
