@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -208,5 +209,26 @@ services:
 	}
 	if r := w.must("up", "-d"); !strings.Contains(r.err, "nothing to do") {
 		t.Error(r)
+	}
+}
+
+func TestAnAttachedUpDoesNotKeepOthersOut(t *testing.T) {
+	w := threeHosts(t, strings.Replace(oneService, "sleep 1000", `["sh", "-c", "echo here; exec sleep 1000"]`, 1))
+	cmd := w.command(t.Context(), "up")
+	var out syncBuffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the output is shown", func() bool { return strings.Contains(out.String(), "web-1  | here") })
+	w.must("scale", "web=3")
+	if got := w.hostsOf("web"); len(got) != 3 {
+		t.Errorf("web runs on %v", got)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 130 {
+		t.Errorf("ended with %v, want code 130", err)
 	}
 }

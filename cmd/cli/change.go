@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -137,11 +138,27 @@ func (ss *session) run(ctx context.Context, p *scheduler.Plan) error {
 		ctx, cancel = ss.cluster.WhileLocked(ctx)
 		defer cancel()
 	}
-	limits := execute.DefaultLimits
-	if n := ss.c.Int("parallel"); n > 0 {
-		limits.PerHost = n
+	limits, err := ss.limits()
+	if err != nil {
+		return err
 	}
 	return execute.Run(ctx, w, p, limits, ss.shower(p))
+}
+
+// limits are execute's, or what --parallel or COMPOSE_PARALLEL_LIMIT says of each host.
+func (ss *session) limits() (execute.Limits, error) {
+	limits := execute.DefaultLimits
+	n := ss.c.Int("parallel")
+	if v := ss.env.Getenv("COMPOSE_PARALLEL_LIMIT"); n == 0 && v != "" {
+		var err error
+		if n, err = strconv.Atoi(v); err != nil {
+			return limits, fmt.Errorf("COMPOSE_PARALLEL_LIMIT is %q; want a number", v)
+		}
+	}
+	if n > 0 { // compose's -1, and 0, are no limit of the user's
+		limits.PerHost = n
+	}
+	return limits, nil
 }
 
 // shower shows how the steps of a plan fare.

@@ -83,6 +83,10 @@ func up(ss *session) error {
 	if c.Bool("detach") || opts.Wait {
 		return nil
 	}
+	// Others may change the project while its output is shown.
+	if err := ss.cluster.Unlock(ctx); err != nil {
+		return err
+	}
 	return ss.attach(ctx, ss.services, began)
 }
 

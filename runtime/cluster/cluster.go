@@ -68,11 +68,9 @@ func (c *Cluster) Close() error {
 		c.stopWarming()
 		c.warming.Wait()
 	}
-	if c.lock != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		errs = append(errs, c.lock.Unlock(ctx))
-		cancel()
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	errs = append(errs, c.Unlock(ctx))
 	if c.store != nil {
 		errs = append(errs, c.store.Close())
 	}

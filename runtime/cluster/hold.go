@@ -19,6 +19,16 @@ func (c *Cluster) Lock(ctx context.Context, project, command string) error {
 	return nil
 }
 
+// Unlock gives the project's lock back before Close, for a command that goes on without changing anything.
+func (c *Cluster) Unlock(ctx context.Context) error {
+	if c.lock == nil {
+		return nil
+	}
+	l := c.lock
+	c.lock = nil
+	return l.Unlock(ctx)
+}
+
 // WhileLocked returns a context that ends with ctx, or when the project's lock is lost because the store could not be
 // reached for the lock's time to live. cancel frees what it holds.
 func (c *Cluster) WhileLocked(ctx context.Context) (locked context.Context, cancel context.CancelFunc) {
@@ -26,9 +36,10 @@ func (c *Cluster) WhileLocked(ctx context.Context) (locked context.Context, canc
 		return context.WithCancel(ctx)
 	}
 	locked, end := context.WithCancelCause(ctx)
+	lost := c.lock.Lost()
 	go func() {
 		select {
-		case <-c.lock.Lost():
+		case <-lost:
 			end(fmt.Errorf("the lock on the project was lost: the store did not answer; run the same command again"))
 		case <-locked.Done():
 		}

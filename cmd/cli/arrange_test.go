@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestFlagsMayStandWhereComposeUsersWriteThem(t *testing.T) {
+	app := newApp(&settings{})
+	for written, want := range map[string]string{
+		"berth up web -d":                    "berth up -d web",
+		"berth up -d web --scale web=3 db":   "berth up -d --scale web=3 web db",
+		"berth -f a.yml up web -d":           "berth -f a.yml up -d web",
+		"berth up -d --progress plain web":   "berth --progress plain up -d web",
+		"berth up --progress=plain web -d":   "berth --progress=plain up -d web",
+		"berth logs web -fn 5 -t":            "berth logs -fn 5 -t web",
+		"berth logs -f web":                  "berth logs -f web",
+		"berth ps -q":                        "berth ps -q",
+		"berth down -v -- -odd":              "berth down -v -- -odd",
+		"berth store dump":                   "berth store dump",
+		"berth --dry-run up":                 "berth --dry-run up",
+		"berth up --dry-run web":             "berth --dry-run up web",
+		"berth scale web=3 --no-deps":        "berth scale --no-deps web=3",
+		"berth -p x --inventory h.yml ps -a": "berth -p x --inventory h.yml ps -a",
+	} {
+		if got := strings.Join(arrange(app, strings.Fields(written)), " "); got != want {
+			t.Errorf("%s becomes %s, want %s", written, got, want)
+		}
+	}
+}
+
+func TestScaleWordsAreServiceAndNumber(t *testing.T) {
+	got, err := parseScale([]string{"web=3", "db=0"})
+	if err != nil || got["web"] != 3 || got["db"] != 0 || len(got) != 2 {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, bad := range []string{"web", "web=", "=3", "web=x", "web=-1"} {
+		if _, err := parseScale([]string{bad}); err == nil || !strings.Contains(err.Error(), "SERVICE=N") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
