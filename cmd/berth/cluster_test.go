@@ -212,6 +212,58 @@ services:
 	}
 }
 
+func TestHostsShowsWhatIsReservedOfThem(t *testing.T) {
+	w := threeHosts(t, `
+services:
+  web:
+    image: berth-lab/busybox:1
+    command: sleep 1000
+    stop_grace_period: 0s
+    deploy:
+      replicas: 2
+      placement: {constraints: [node.hostname == host2]}
+      resources: {reservations: {cpus: "0.25", memory: 32m}}
+`)
+	w.must("up", "-d")
+	type row struct {
+		Host, State, Engine string
+		Tasks               int
+		Labels              map[string]string
+		Reserved            struct{ CPU, Memory int64 }
+	}
+	rows := map[string]row{}
+	for line := range strings.Lines(w.must("hosts", "--format", "json").out) {
+		var r row
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		rows[r.Host] = r
+	}
+	r := rows["host2"]
+	if len(rows) != 3 || r.State != "ready" || r.Engine == "" || r.Tasks != 2 || r.Reserved.CPU != 500 || r.Reserved.Memory != 64<<20 || r.Labels["type"] != "worker" {
+		t.Errorf("%+v", rows)
+	}
+	table := w.must("hosts").out
+	for _, want := range []string{"HOST", "0.5/", "64MiB/", "type=worker"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("no %q in\n%s", want, table)
+		}
+	}
+}
+
+func TestConfigAndVersionNeedNoHost(t *testing.T) {
+	w := newWorld(t, nil, oneService)
+	if r := w.must("config"); !strings.Contains(r.out, "image: berth-lab/busybox:1") || !strings.Contains(r.out, "name: "+w.project) {
+		t.Error(r)
+	}
+	if r := w.must("config", "--services"); r.out != "web\n" {
+		t.Error(r)
+	}
+	if r := w.must("version", "--short"); strings.TrimSpace(r.out) == "" {
+		t.Error(r)
+	}
+}
+
 func TestAnAttachedUpDoesNotKeepOthersOut(t *testing.T) {
 	w := threeHosts(t, strings.Replace(oneService, "sleep 1000", `["sh", "-c", "echo here; exec sleep 1000"]`, 1))
 	cmd := w.command(t.Context(), "up")
