@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -176,6 +177,9 @@ func (c *Cluster) install(ctx context.Context, h placement.InventoryHost, cfg ag
 		return err
 	}
 	e := c.engines[h.Name]
+	if err := runsHere(ctx, e, h.Name); err != nil {
+		return err
+	}
 	if err := ensureImage(ctx, e, binary, version); err != nil {
 		return err
 	}
@@ -197,6 +201,20 @@ func (c *Cluster) install(ctx context.Context, h placement.InventoryHost, cfg ag
 		return err
 	}
 	return e.Start(ctx, id)
+}
+
+// runsHere fails for a host that cannot run this program, which is what its agent would be.
+func runsHere(ctx context.Context, e *engine.Engine, host string) error {
+	snap, err := e.Observe(ctx, engine.Query{})
+	if err != nil {
+		return err
+	}
+	there, here := snap.Host.OS+"/"+snap.Host.Arch, runtime.GOOS+"/"+runtime.GOARCH
+	if snap.Host.State == placement.Ready && there != here {
+		return fmt.Errorf("host %s is %s and this berth is %s: its agent is made from the running program; use a berth built for %s, or take the host out of the inventory",
+			host, there, here, there)
+	}
+	return nil
 }
 
 // tarFiles packs absolute paths, readable by root alone.
