@@ -10,16 +10,21 @@ import (
 	"berth/fixtures/lab/lab"
 )
 
+// base begins a compose file whose services sleep unless they say otherwise: "web: *base", "web: {<<: *base, …}".
+const base = `
+x-base: &base
+  image: berth-lab/busybox:1
+  command: sleep 1000
+  stop_grace_period: 0s
+`
+
 func threeHosts(t *testing.T, compose string) *world {
 	t.Helper()
 	return newWorld(t, lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox")), compose)
 }
 
 func TestDependentsWaitForTheirConditionsAcrossHosts(t *testing.T) {
-	w := threeHosts(t, `
-x-base: &base
-  image: berth-lab/busybox:1
-  stop_grace_period: 0s
+	w := threeHosts(t, base+`
 services:
   migrate:
     <<: *base
@@ -32,7 +37,6 @@ services:
     deploy: {placement: {constraints: [node.hostname == host2]}}
   app:
     <<: *base
-    command: sleep 1000
     depends_on: {migrate: {condition: service_completed_successfully}, db: {condition: service_healthy}}
     deploy: {placement: {constraints: [node.hostname == host3]}}
 `)
@@ -50,28 +54,22 @@ services:
 }
 
 func TestAFailedDependencyFailsTheCommandAndReleasesNobody(t *testing.T) {
-	w := threeHosts(t, `
+	w := threeHosts(t, base+`
 services:
   job:
-    image: berth-lab/busybox:1
+    <<: *base
     command: ["sh", "-c", "exit 3"]
   sick:
-    image: berth-lab/busybox:1
-    command: sleep 1000
-    stop_grace_period: 0s
+    <<: *base
     healthcheck: {test: ["CMD", "false"], interval: 100ms, retries: 2}
   after-job:
-    image: berth-lab/busybox:1
-    command: sleep 1000
+    <<: *base
     depends_on: {job: {condition: service_completed_successfully}}
   after-sick:
-    image: berth-lab/busybox:1
-    command: sleep 1000
+    <<: *base
     depends_on: {sick: {condition: service_healthy}}
   alone:
-    image: berth-lab/busybox:1
-    command: sleep 1000
-    stop_grace_period: 0s
+    <<: *base
 `)
 	w.refused([]string{w.container("job", 1) + " exited (3)", w.container("sick", 1) + " is unhealthy"}, "up", "-d")
 	states := map[string]string{}
@@ -84,12 +82,11 @@ services:
 }
 
 func TestLogsOfAllHostsComeInTimeOrder(t *testing.T) {
-	w := threeHosts(t, `
+	w := threeHosts(t, base+`
 services:
   talk:
-    image: berth-lab/busybox:1
+    <<: *base
     command: ["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do echo line $$i; sleep 0.1; done; exec sleep 1000"]
-    stop_grace_period: 0s
     deploy: {replicas: 3}
 `)
 	w.must("up", "-d")
@@ -115,11 +112,7 @@ services:
 }
 
 func TestNamesStayOnTheirNetworks(t *testing.T) {
-	w := threeHosts(t, `
-x-base: &base
-  image: berth-lab/busybox:1
-  command: sleep 1000
-  stop_grace_period: 0s
+	w := threeHosts(t, base+`
 services:
   front: {<<: *base, networks: [front]}
   both: {<<: *base, networks: {front: {aliases: [site]}, back: }}
@@ -174,12 +167,10 @@ func TestAPlanIsPrintedAndNothingIsDone(t *testing.T) {
 }
 
 func TestPartialStartsWhatFits(t *testing.T) {
-	w := threeHosts(t, `
+	w := threeHosts(t, base+`
 services:
   web:
-    image: berth-lab/busybox:1
-    command: sleep 1000
-    stop_grace_period: 0s
+    <<: *base
     ports: ["8090:80"]
     deploy: {replicas: 5}
 `)
@@ -194,12 +185,10 @@ services:
 }
 
 func TestAGlobalServiceHasOneTaskOnEachHost(t *testing.T) {
-	w := threeHosts(t, `
+	w := threeHosts(t, base+`
 services:
   probe:
-    image: berth-lab/busybox:1
-    command: sleep 1000
-    stop_grace_period: 0s
+    <<: *base
     network_mode: host
     deploy: {mode: global}
 `)
@@ -213,12 +202,10 @@ services:
 }
 
 func TestHostsShowsWhatIsReservedOfThem(t *testing.T) {
-	w := threeHosts(t, `
+	w := threeHosts(t, base+`
 services:
   web:
-    image: berth-lab/busybox:1
-    command: sleep 1000
-    stop_grace_period: 0s
+    <<: *base
     deploy:
       replicas: 2
       placement: {constraints: [node.hostname == host2]}
