@@ -144,10 +144,7 @@ func newApp(s *settings) *cli.App {
 		Writer:          env.Stdout,
 		ErrWriter:       env.Stderr,
 		Flags:           s.globalFlags(),
-		Commands: []*cli.Command{
-			upCommand(s), downCommand(s), scaleCommand(s), psCommand(s), logsCommand(s),
-			planCommand(s), hostsCommand(s), configCommand(s), storeCommand(s), versionCommand(s), agentCommand(s),
-		},
+		Commands:        commands(s),
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   usageError,
 		CommandNotFound: func(c *cli.Context, name string) {

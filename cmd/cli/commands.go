@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"slices"
+
+	"github.com/urfave/cli/v2"
+)
+
+// commands are all of berth's, in the order of its help.
+func commands(s *settings) []*cli.Command {
+	return slices.Concat(
+		projectCommands(s),
+		lookingCommands(s),
+		clusterCommands(s),
+	)
+}
+
+// projectCommands bring a project up and take it down.
+func projectCommands(s *settings) []*cli.Command {
+	return []*cli.Command{
+		upCommand(s),
+		downCommand(s),
+		scaleCommand(s),
+	}
+}
+
+// lookingCommands change nothing.
+func lookingCommands(s *settings) []*cli.Command {
+	return []*cli.Command{
+		psCommand(s),
+		logsCommand(s),
+		configCommand(s),
+		versionCommand(s),
+	}
+}
+
+// clusterCommands are about hosts and the store.
+func clusterCommands(s *settings) []*cli.Command {
+	return []*cli.Command{
+		planCommand(s),
+		hostsCommand(s),
+		storeCommand(s),
+		agentCommand(s),
+	}
+}
