@@ -145,8 +145,8 @@ func newApp(s *settings) *cli.App {
 		ErrWriter:       env.Stderr,
 		Flags:           s.globalFlags(),
 		Commands:        commands(s),
-		ExitErrHandler: func(*cli.Context, error) {},
-		OnUsageError:   usageError,
+		ExitErrHandler:  func(*cli.Context, error) {},
+		OnUsageError:    usageError,
 		CommandNotFound: func(c *cli.Context, name string) {
 			s.unknown = fmt.Errorf("unknown command %q; \"berth --help\" lists them%s", name, didYouMean(c.App, name))
 		},
