@@ -33,7 +33,6 @@ func TestBehaviourOnOneHost(t *testing.T) {
 
 func TestBehaviourOnThreeHosts(t *testing.T) {
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox", "web"))
-	newWorld(t, l, base+"services: {first: *base}").must("up", "-d") // the agents are there before scripts run side by side
 	behave(t, l, "cluster", "BERTH_INVENTORY="+l.Inventory())
 }
 

@@ -24,27 +24,34 @@ func missing(s engine.Snapshot) bool {
 	return s.Host.State == placement.Ready && (s.Agent == nil || s.Agent.State == "created")
 }
 
+// incomplete reports whether store members lack their agents, or any agent stands still.
+func (c *Cluster) incomplete(snaps []engine.Snapshot, a *Access) bool {
+	return slices.ContainsFunc(snaps, func(s engine.Snapshot) bool {
+		return missing(s) && slices.Contains(a.Members, s.Host.Name) || s.Agent != nil && s.Agent.State == "exited"
+	})
+}
+
 // complete makes the agents of store members whose bootstrap was interrupted, and starts those that stand still.
 func (c *Cluster) complete(ctx context.Context, snaps []engine.Snapshot, a *Access) error {
-	var absent []string
+	var absent, asleep []string
 	for _, s := range snaps {
 		if missing(s) && slices.Contains(a.Members, s.Host.Name) {
 			absent = append(absent, s.Host.Name)
+		} else if s.Agent != nil && s.Agent.State == "exited" {
+			asleep = append(asleep, s.Host.Name)
 		}
 	}
 	if err := c.join(ctx, absent, a); err != nil {
 		return err
 	}
-	return c.wake(ctx, snaps)
+	return c.wake(ctx, asleep)
 }
 
-// wake starts agent containers that stand still.
-func (c *Cluster) wake(ctx context.Context, snaps []engine.Snapshot) error {
+// wake starts agents that stand still.
+func (c *Cluster) wake(ctx context.Context, hosts []string) error {
 	var errs []error
-	for _, s := range snaps {
-		if s.Agent != nil && s.Agent.State == "exited" {
-			errs = append(errs, c.engines[s.Host.Name].Start(ctx, s.Agent.ID))
-		}
+	for _, h := range hosts {
+		errs = append(errs, c.engines[h].Start(ctx, AgentName))
 	}
 	return errors.Join(errs...)
 }
@@ -52,45 +59,84 @@ func (c *Cluster) wake(ctx context.Context, snaps []engine.Snapshot) error {
 // ensureAgents puts an agent of this berth's version on each answering host that lacks one, starts those that stand
 // still, and waits until all of them have spoken. It reports whether anything was done.
 func (c *Cluster) ensureAgents(ctx context.Context, snaps []engine.Snapshot, view *ledger.View) (bool, error) {
+	if err := c.sweepSetup(ctx, snaps); err != nil {
+		return false, err
+	}
 	_, version, err := c.binary()
 	if err != nil {
 		return false, err
 	}
-	var fresh, stale, quiet []string
+	t, err := c.triage(snaps, view, version)
+	switch {
+	case err != nil || t.well():
+		return false, err
+	case t.stand():
+		return true, c.settle(ctx, t.quiet, version)
+	}
+	return true, c.alone(ctx, snaps, func(snaps []engine.Snapshot) error {
+		view, err := c.View(ctx)
+		if err != nil {
+			return err
+		}
+		t, err := c.triage(snaps, view, version)
+		if err != nil {
+			return err
+		}
+		return c.mendAgents(ctx, t, version)
+	})
+}
+
+// triage sorts the answering hosts that are not as they shall be by what they lack.
+type triage struct {
+	fresh  []string // an agent
+	stale  []string // an agent of this version
+	asleep []string // a running one
+	quiet  []string // a word from it in the store
+}
+
+func (t *triage) well() bool  { return t.stand() && len(t.quiet) == 0 }
+func (t *triage) stand() bool { return len(t.fresh)+len(t.stale)+len(t.asleep) == 0 }
+
+func (c *Cluster) triage(snaps []engine.Snapshot, view *ledger.View, version string) (*triage, error) {
+	t := &triage{}
 	for _, s := range snaps {
 		switch {
 		case s.Host.State != placement.Ready:
 		case missing(s):
-			fresh = append(fresh, s.Host.Name)
+			t.fresh = append(t.fresh, s.Host.Name)
 		case s.Agent.Cluster != c.access.Cluster:
-			return false, fmt.Errorf("host %s belongs to another cluster (%s, not %s); remove the container and volume %s there, or take the host out of %s",
+			return nil, fmt.Errorf("host %s belongs to another cluster (%s, not %s); remove the container and volume %s there, or take the host out of %s",
 				s.Host.Name, s.Agent.Cluster, c.access.Cluster, AgentName, c.inv.Path)
 		case s.Agent.Version != version:
-			stale = append(stale, s.Host.Name)
+			t.stale = append(t.stale, s.Host.Name)
+		case s.Agent.State == "exited":
+			t.asleep = append(t.asleep, s.Host.Name)
 		case s.Agent.State != "running" || !view.Alive[s.Host.Name] || view.Hosts[s.Host.Name].Agent != version:
-			quiet = append(quiet, s.Host.Name)
+			t.quiet = append(t.quiet, s.Host.Name)
 		}
 	}
-	if len(fresh)+len(stale)+len(quiet) == 0 {
-		return false, nil
-	}
-	if err := c.join(ctx, fresh, c.access); err != nil {
-		return false, err
+	return t, nil
+}
+
+// mendAgents gives hosts what they lack.
+func (c *Cluster) mendAgents(ctx context.Context, t *triage, version string) error {
+	if err := c.join(ctx, t.fresh, c.access); err != nil {
+		return err
 	}
 	// One after the other, so that a store of three members keeps its quorum.
-	for _, h := range stale {
+	for _, h := range t.stale {
 		c.opts.Notify("updating the berth agent on " + h)
 		if err := c.update(ctx, h); err != nil {
-			return false, err
+			return err
 		}
 		if err := c.settle(ctx, []string{h}, version); err != nil {
-			return false, err
+			return err
 		}
 	}
-	if err := c.wake(ctx, snaps); err != nil {
-		return false, err
+	if err := c.wake(ctx, t.asleep); err != nil {
+		return err
 	}
-	return true, c.settle(ctx, append(fresh, quiet...), version)
+	return c.settle(ctx, slices.Concat(t.fresh, t.asleep, t.quiet), version)
 }
 
 // join puts agents on hosts that are new to the cluster.

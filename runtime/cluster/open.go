@@ -42,11 +42,16 @@ func (c *Cluster) Open(ctx context.Context, bootstrap bool) error {
 		return err
 	}
 	a, err := c.fetchAccess(ctx, snaps)
-	switch {
-	case errors.Is(err, ErrNoCluster) && bootstrap:
-		a, err = c.bootstrap(ctx, snaps)
-	case err == nil:
-		err = c.complete(ctx, snaps, a)
+	if errors.Is(err, ErrNoCluster) && bootstrap || err == nil && c.incomplete(snaps, a) {
+		err = c.alone(ctx, snaps, func(snaps []engine.Snapshot) error {
+			a, err = c.fetchAccess(ctx, snaps)
+			if errors.Is(err, ErrNoCluster) && bootstrap {
+				a, err = c.bootstrap(ctx, snaps)
+			} else if err == nil {
+				err = c.complete(ctx, snaps, a)
+			}
+			return err
+		})
 	}
 	if err != nil {
 		return err

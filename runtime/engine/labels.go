@@ -36,6 +36,7 @@ const (
 	labelMemory  = "berth.memory"  // reserved bytes
 	labelAgent   = "berth.agent"   // on berth's agent: its version
 	labelCluster = "berth.cluster" // on berth's agent: the cluster's ID
+	labelMark    = "berth.mark"    // on a container that is never started: who holds what its name stands for
 )
 
 // composeVersion is the docker compose release whose way of making containers berth follows.

@@ -56,6 +56,7 @@ type Snapshot struct {
 	Volumes    []placement.EngineVolume
 	Images     map[string]string // reference as the project has it → image ID; absent: not on the host
 	Agent      *AgentContainer   // nil without one
+	Marks      []Mark            // what commands hold on this host, see Engine.Mark
 }
 
 // AgentContainer is berth's agent on a host.
@@ -260,6 +261,9 @@ func (o *observation) fill(snap *Snapshot) {
 			if snap.Agent == nil || c.State == "running" {
 				snap.Agent = &AgentContainer{ID: c.ID, State: c.State, Cluster: c.Labels[labelCluster], Version: v}
 			}
+		}
+		if holder, ok := c.Labels[labelMark]; ok && project == "" {
+			snap.Marks = append(snap.Marks, Mark{ID: c.ID, Name: c.Name, Holder: holder})
 		}
 		if project != "" && (o.query.Project == "" || project == o.query.Project) {
 			c.Same = o.same[c.ID]
