@@ -24,7 +24,7 @@ func (s *sources) relativeBinds(ctx context.Context) (relativeBinds, error) {
 	found := relativeBinds{map[[2]string]string{}, map[string]string{}}
 	details := s.details()
 	details.Environment["PWD"] = "."
-	model, err := loader.LoadModelWithContext(ctx, details, s.settings, func(l *loader.Options) {
+	model, err := loader.LoadModelWithContext(ctx, details, s.unchecked, func(l *loader.Options) {
 		l.ResolvePaths = false
 		l.ConvertWindowsPaths = false
 	})

@@ -50,7 +50,7 @@ func (e *explainer) apply(text string) *Error {
 		}
 		return first
 	}
-	for _, rule := range rules {
+	for _, rule := range rules() {
 		if m := rule.re.FindStringSubmatch(text); m != nil {
 			if found := rule.explain(e, m); found != nil {
 				found.File = e.s.opts.shown(found.File)

@@ -94,9 +94,17 @@ func (s *sources) settings(l *loader.Options) {
 // load follows docker compose's ToProject and WithServices: load, enable, select, drop what is unused, resolve the
 // environment, drop env_file.
 func (s *sources) load(ctx context.Context) (*types.Project, error) {
-	p, err := loader.LoadWithContext(ctx, s.details(), s.settings)
+	settings, key := s.settings, s.seenKey()
+	known := key != "" && s.opts.Seen.Has(key)
+	if known {
+		settings = s.unchecked
+	}
+	p, err := loader.LoadWithContext(ctx, s.details(), settings)
 	if err != nil {
 		return nil, err
+	}
+	if key != "" && !known {
+		s.opts.Seen.Add(key)
 	}
 	for _, f := range s.files {
 		p.ComposeFiles = append(p.ComposeFiles, f.Filename)

@@ -84,3 +84,11 @@ func web(lines string) string {
 	return "-- compose.yaml --\nservices:\n  web:\n    image: app\n    " +
 		strings.ReplaceAll(strings.TrimSpace(lines), "\n", "\n    ") + "\n"
 }
+
+// write puts a file into the folder.
+func (w *world) write(name, content string) {
+	w.t.Helper()
+	if err := os.WriteFile(filepath.Join(w.dir, name), []byte(content), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}

@@ -25,7 +25,7 @@ func psCommand(s *settings) *cli.Command {
 			&cli.StringSliceFlag{Name: "status", Usage: "only containers in this `STATE`, repeatable"},
 			&cli.BoolFlag{Name: "no-trunc", Usage: "whole commands and IDs"},
 		},
-		Action: s.with(what{words: true, fileOptional: true, silent: true}, ps),
+		Action: s.with(what{words: true, fileOptional: true, silent: true, list: true}, ps),
 	}
 }
 
@@ -60,7 +60,7 @@ func ps(ss *session) error {
 
 // containers lists the project's containers, of the services named or of all, with one list call a host and no store.
 func (ss *session) containers(ctx context.Context, services []string) ([]placement.Container, []placement.Host, error) {
-	snaps, err := ss.cluster.Snapshots(ctx, engine.Query{Project: ss.name, Light: true}, nil)
+	snaps, err := ss.snapshots(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,6 +75,20 @@ func (ss *session) containers(ctx context.Context, services []string) ([]placeme
 		}
 	}
 	return list, hosts, nil
+}
+
+// snapshots lists the project's containers on all hosts. A command that began early has the answer already, once: those
+// who ask again want to know what is new.
+func (ss *session) snapshots(ctx context.Context) ([]engine.Snapshot, error) {
+	if ss.listing == nil {
+		return ss.cluster.Snapshots(ctx, engine.Query{Project: ss.name, Light: true}, nil)
+	}
+	snaps, err := ss.listing()
+	ss.listing = nil
+	for i := range snaps {
+		snaps[i] = snaps[i].Of(ss.name)
+	}
+	return snaps, err
 }
 
 // unreachable says which hosts did not answer, to a user who sees what the others have.

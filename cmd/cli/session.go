@@ -54,14 +54,27 @@ func dryRun(c *cli.Context) bool {
 	return false
 }
 
+// cacheDir is berth's folder in the user's cache; "" when there is none.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "berth")
+}
+
 // loadOptions are the loader's options from the global flags.
 func (s *settings) loadOptions(c *cli.Context, services []string) loader.Options {
-	return loader.Options{
+	opts := loader.Options{
 		Files: c.StringSlice("file"), ProjectName: c.String("project-name"), ProjectDir: c.String("project-directory"),
 		Profiles: c.StringSlice("profile"), EnvFiles: c.StringSlice("env-file"), Services: services,
 		Environ: s.env.Environ, Stdin: s.env.Stdin, WorkingDir: s.env.Dir,
 		Compatibility: c.Bool("compatibility") || truthy(s.env.Getenv("COMPOSE_COMPATIBILITY")),
 	}
+	if dir := cacheDir(); dir != "" {
+		opts.Seen = seen{filepath.Join(dir, "checked")}
+	}
+	return opts
 }
 
 func truthy(v string) bool {
@@ -103,6 +116,9 @@ type session struct {
 	cluster  *cluster.Cluster
 	display  progress.Display
 
+	listing    func() ([]engine.Snapshot, error) // of all containers, begun before the files were read; nil when it was not
+	endListing func()
+
 	mu   sync.Mutex
 	hubs map[string]*engine.Events // by host; see events
 }
@@ -115,6 +131,7 @@ type what struct {
 	hostsOnly    bool     // no project at all
 	silent       bool     // no compose warnings (the command prints data)
 	store        bool     // of a cluster, the store too
+	list         bool     // the hosts' containers, which are asked for while the files are read
 }
 
 // open finds the hosts and loads the files, while connections to the hosts are being made. The caller closes what it
@@ -139,21 +156,41 @@ func (s *settings) open(c *cli.Context, w what) (*session, error) {
 
 // connect begins to reach the hosts and loads the project meanwhile.
 func (ss *session) connect(opts loader.Options, w what) error {
-	cache, err := os.UserCacheDir()
-	if err == nil {
-		cache = filepath.Join(cache, "berth")
-	}
-	ss.cluster, err = cluster.Connect(ss.inv, cluster.Options{
-		CacheDir: cache, Notify: ss.display.Warn,
-	})
+	var err error
+	ss.cluster, err = cluster.Connect(ss.inv, cluster.Options{CacheDir: cacheDir(), Notify: ss.display.Warn})
 	if err != nil {
 		return err
 	}
 	ss.cluster.Warm(ss.c.Context, w.store)
+	if w.list {
+		ss.list(ss.c.Context)
+	}
 	if w.hostsOnly {
 		return nil
 	}
 	return ss.load(opts, w)
+}
+
+// list begins to list the containers of all projects: which one it is about is known when the files have been read.
+func (ss *session) list(ctx context.Context) {
+	type answer struct {
+		snaps []engine.Snapshot
+		err   error
+	}
+	came := make(chan answer, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		snaps, err := ss.cluster.Snapshots(ctx, engine.Query{Light: true}, nil)
+		came <- answer{snaps, err}
+	}()
+	ss.listing = sync.OnceValues(func() ([]engine.Snapshot, error) {
+		a := <-came
+		return a.snaps, a.err
+	})
+	ss.endListing = func() {
+		cancel()
+		ss.listing()
+	}
 }
 
 // with makes a command's action: it opens a session, runs the command in it, and closes it.
@@ -247,6 +284,9 @@ func (ss *session) events(host string) *engine.Events {
 // close ends the display and the connections.
 func (ss *session) close() {
 	ss.display.Close()
+	if ss.listing != nil {
+		ss.endListing()
+	}
 	for _, h := range ss.hubs {
 		_ = h.Close()
 	}

@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -140,12 +139,6 @@ func (e *Engine) greet(ctx context.Context) (http.Header, error) {
 		return nil, err
 	}
 	return res.Header, res.Body.Close()
-}
-
-// serverVersion reads the engine's version out of its Server header.
-func serverVersion(header http.Header) string {
-	version, _, _ := strings.Cut(strings.TrimPrefix(header.Get("Server"), "Docker/"), " ")
-	return version
 }
 
 // atLeast compares API versions numerically.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
@@ -73,60 +74,62 @@ type rule struct {
 }
 
 // rules are tried in order. The messages are those of engines 20.10 to 29; tests hold the originals.
-var rules = []rule{
-	{regexp.MustCompile(`listen (tcp|udp|sctp)\d? \S*?:(\d+): bind: address already in use`),
-		"port ${2}/${1} on $HOST is already in use by another program or container", "free it or change ports:"},
-	{regexp.MustCompile(`failed to bind host port (?:for )?\S*?:(\d+)(?::[0-9.]+:\d+)?/(\w+): address already in use`),
-		"port ${1}/${2} on $HOST is already in use by another program or container", "free it or change ports:"},
-	{regexp.MustCompile(`Bind for \S*:(\d+) failed: port is already allocated`),
-		"port ${1} on $HOST is already in use by another container", "free it or change ports:"},
-	{regexp.MustCompile(`cannot assign requested address`),
-		"the host address of a published port is not an address of $HOST", "correct host_ip in ports:"},
-	{regexp.MustCompile(`(?i)no such image: (\S+)`),
-		"image ${1} is not on this host", "pull or build it first"},
-	{regexp.MustCompile(`image with reference (\S+) was found but (?:its platform \((\S+)\) )?does not match the specified platform`),
-		"image ${1} on this host is of another platform", "pull it for the wanted platform or change platform:"},
-	{regexp.MustCompile(`The container name "/?([^"]+)" is already in use by container "?(\w{12})`),
-		"the name ${1} is already taken by container ${2}", "remove or rename that container"},
-	{regexp.MustCompile(`no space left on device`),
-		"the disk of $HOST is full", "free space, for example with \"docker system prune\""},
-	{regexp.MustCompile(`Pool overlaps with other one on this address space`),
-		"its subnet overlaps with that of another network on $HOST", "choose another subnet in ipam:, or remove the other network"},
-	{regexp.MustCompile(`could not find an available, non-overlapping IPv4 address pool|all predefined address pools have been fully subnetted`),
-		"the engine has no free subnet left", "remove unused networks with \"docker network prune\" or give this one a subnet in ipam:"},
-	{regexp.MustCompile(`bind source path does not exist: (\S+)`),
-		"the folder ${1} to mount does not exist on $HOST", "create it there or set create_host_path: true"},
-	{regexp.MustCompile(`no configured subnet(?: or ip-range)? contains? (?:the )?IP address (\S+)`),
-		"the address ${1} is not in the network's subnet", "correct ipv4_address: or the subnet in ipam:"},
-	{regexp.MustCompile(`^Address already in use$|[^.\w]Address already in use$`),
-		"the container's network address is taken by another container", "choose another ipv4_address:"},
-	{regexp.MustCompile(`network (\S+) not found`),
-		"network ${1} is not on this host", ""},
-	{regexp.MustCompile(`network with name (\S+) already exists`),
-		"a network named ${1} is there already and is not of this project", "remove it, or set external: true to use it"},
-	{regexp.MustCompile(`volume is in use - \[([^\]]+)\]`),
-		"it is in use by container ${1}", "remove that container first"},
-	{regexp.MustCompile(`could not select device driver "?([^"]*)"? with capabilities: (\[.*\])`),
-		"$HOST has no device driver for ${2}", "install it there, or constrain the service to a host that has it"},
-	{regexp.MustCompile(`exec: \\?"([^"\\]+)\\?": (?:stat [^:]+: no such file or directory|executable file not found in \$PATH)`),
-		"the image has no program ${1}", "correct command: or entrypoint:"},
-	{regexp.MustCompile(`configured logging driver does not support reading`),
-		"the container's logging driver keeps no logs that can be read back", "look where its logging: sends them"},
-	{regexp.MustCompile(`Client sent an HTTP request to an HTTPS server`),
-		"the engine speaks TLS only", "set tls: for the host to a folder with ca.pem, cert.pem and key.pem"},
-	{regexp.MustCompile(`server gave HTTP response to HTTPS client`),
-		"the engine does not speak TLS", "remove tls: from the host"},
-	{regexp.MustCompile(`tls: (?:bad certificate|certificate required|unknown certificate authority)`),
-		"the engine does not accept this client's certificate", "use one that its CA signed"},
-	{regexp.MustCompile(`x509: (.*)$`),
-		"the engine's certificate cannot be trusted: ${1}", "check ca.pem and the name in the host's address"},
-	{regexp.MustCompile(`(?i)permission denied.*connect to the docker daemon socket|connect: permission denied`),
-		"the engine's socket may not be opened by this user", "join the group that owns it, often \"docker\""},
-	{regexp.MustCompile(`(?i)pull access denied for ([^,]+)|requested access to the resource is denied`),
-		"the registry denies access to ${1}", "check the name, or log in with \"docker login\""},
-	{regexp.MustCompile(`(?i)manifest (?:for )?(\S+) (?:not found|unknown)|manifest unknown`),
-		"the registry has no image ${1}", "check its name and tag"},
-}
+var rules = sync.OnceValue(func() []rule {
+	return []rule{
+		{regexp.MustCompile(`listen (tcp|udp|sctp)\d? \S*?:(\d+): bind: address already in use`),
+			"port ${2}/${1} on $HOST is already in use by another program or container", "free it or change ports:"},
+		{regexp.MustCompile(`failed to bind host port (?:for )?\S*?:(\d+)(?::[0-9.]+:\d+)?/(\w+): address already in use`),
+			"port ${1}/${2} on $HOST is already in use by another program or container", "free it or change ports:"},
+		{regexp.MustCompile(`Bind for \S*:(\d+) failed: port is already allocated`),
+			"port ${1} on $HOST is already in use by another container", "free it or change ports:"},
+		{regexp.MustCompile(`cannot assign requested address`),
+			"the host address of a published port is not an address of $HOST", "correct host_ip in ports:"},
+		{regexp.MustCompile(`(?i)no such image: (\S+)`),
+			"image ${1} is not on this host", "pull or build it first"},
+		{regexp.MustCompile(`image with reference (\S+) was found but (?:its platform \((\S+)\) )?does not match the specified platform`),
+			"image ${1} on this host is of another platform", "pull it for the wanted platform or change platform:"},
+		{regexp.MustCompile(`The container name "/?([^"]+)" is already in use by container "?(\w{12})`),
+			"the name ${1} is already taken by container ${2}", "remove or rename that container"},
+		{regexp.MustCompile(`no space left on device`),
+			"the disk of $HOST is full", "free space, for example with \"docker system prune\""},
+		{regexp.MustCompile(`Pool overlaps with other one on this address space`),
+			"its subnet overlaps with that of another network on $HOST", "choose another subnet in ipam:, or remove the other network"},
+		{regexp.MustCompile(`could not find an available, non-overlapping IPv4 address pool|all predefined address pools have been fully subnetted`),
+			"the engine has no free subnet left", "remove unused networks with \"docker network prune\" or give this one a subnet in ipam:"},
+		{regexp.MustCompile(`bind source path does not exist: (\S+)`),
+			"the folder ${1} to mount does not exist on $HOST", "create it there or set create_host_path: true"},
+		{regexp.MustCompile(`no configured subnet(?: or ip-range)? contains? (?:the )?IP address (\S+)`),
+			"the address ${1} is not in the network's subnet", "correct ipv4_address: or the subnet in ipam:"},
+		{regexp.MustCompile(`^Address already in use$|[^.\w]Address already in use$`),
+			"the container's network address is taken by another container", "choose another ipv4_address:"},
+		{regexp.MustCompile(`network (\S+) not found`),
+			"network ${1} is not on this host", ""},
+		{regexp.MustCompile(`network with name (\S+) already exists`),
+			"a network named ${1} is there already and is not of this project", "remove it, or set external: true to use it"},
+		{regexp.MustCompile(`volume is in use - \[([^\]]+)\]`),
+			"it is in use by container ${1}", "remove that container first"},
+		{regexp.MustCompile(`could not select device driver "?([^"]*)"? with capabilities: (\[.*\])`),
+			"$HOST has no device driver for ${2}", "install it there, or constrain the service to a host that has it"},
+		{regexp.MustCompile(`exec: \\?"([^"\\]+)\\?": (?:stat [^:]+: no such file or directory|executable file not found in \$PATH)`),
+			"the image has no program ${1}", "correct command: or entrypoint:"},
+		{regexp.MustCompile(`configured logging driver does not support reading`),
+			"the container's logging driver keeps no logs that can be read back", "look where its logging: sends them"},
+		{regexp.MustCompile(`Client sent an HTTP request to an HTTPS server`),
+			"the engine speaks TLS only", "set tls: for the host to a folder with ca.pem, cert.pem and key.pem"},
+		{regexp.MustCompile(`server gave HTTP response to HTTPS client`),
+			"the engine does not speak TLS", "remove tls: from the host"},
+		{regexp.MustCompile(`tls: (?:bad certificate|certificate required|unknown certificate authority)`),
+			"the engine does not accept this client's certificate", "use one that its CA signed"},
+		{regexp.MustCompile(`x509: (.*)$`),
+			"the engine's certificate cannot be trusted: ${1}", "check ca.pem and the name in the host's address"},
+		{regexp.MustCompile(`(?i)permission denied.*connect to the docker daemon socket|connect: permission denied`),
+			"the engine's socket may not be opened by this user", "join the group that owns it, often \"docker\""},
+		{regexp.MustCompile(`(?i)pull access denied for ([^,]+)|requested access to the resource is denied`),
+			"the registry denies access to ${1}", "check the name, or log in with \"docker login\""},
+		{regexp.MustCompile(`(?i)manifest (?:for )?(\S+) (?:not found|unknown)|manifest unknown`),
+			"the registry has no image ${1}", "check its name and tag"},
+	}
+})
 
 // explain gives the plain sentence and the hint for an engine's error; both are empty when there is nothing better
 // than the original.
@@ -141,7 +144,7 @@ func explain(err error, host string) (text, hint string) {
 		host = "this host"
 	}
 	msg := err.Error()
-	for _, r := range rules {
+	for _, r := range rules() {
 		m := r.match.FindStringSubmatchIndex(msg)
 		if m == nil {
 			continue

@@ -24,7 +24,7 @@ type Query struct {
 	Compose   *placement.Project // its file, if there is one: decides about images, external networks and volumes, adoption
 	Inventory placement.InventoryHost
 	Cluster   bool // the inventory has several hosts; nothing is adopted then
-	Light     bool // containers and version only, for ps and logs
+	Light     bool // containers only, for ps and logs
 	// Known is what the host's agent of cluster KnownBy says of the engine; with it the engine is not asked, unless
 	// that agent does not run there. nil asks.
 	Known   *Facts
@@ -57,6 +57,12 @@ type Snapshot struct {
 	Images     map[string]string // reference as the project has it → image ID; absent: not on the host
 	Agent      *AgentContainer   // nil without one
 	Marks      []Mark            // what commands hold on this host, see Engine.Mark
+}
+
+// Of is a snapshot of all projects, cut down to the containers of one.
+func (s Snapshot) Of(project string) Snapshot {
+	s.Containers = slices.DeleteFunc(slices.Clone(s.Containers), func(c placement.Container) bool { return c.Labels[labelProject] != project })
+	return s
 }
 
 // AgentContainer is berth's agent on a host.
@@ -114,25 +120,22 @@ func (o *observation) run(ctx context.Context) error {
 		return err
 	})
 	if o.query.Light {
-		g.Go(func() error {
-			header, err := o.engine.greet(each)
-			o.facts.Version, o.facts.OS = serverVersion(header), header.Get("Ostype")
-			return err
-		})
 		return g.Wait()
 	}
-	if o.query.Known == nil {
+	if o.query.Known == nil && o.query.choosy() {
 		g.Go(func() error { return o.ask(each) })
 	}
 	g.Go(func() (err error) {
 		o.networks, err = api.NetworkList(each, network.ListOptions{})
 		return err
 	})
-	g.Go(func() error {
-		list, err := api.VolumeList(each, volume.ListOptions{})
-		o.volumes = list.Volumes
-		return err
-	})
+	if p := o.query.Compose; p == nil || len(p.Volumes) > 0 {
+		g.Go(func() error {
+			list, err := api.VolumeList(each, volume.ListOptions{})
+			o.volumes = list.Volumes
+			return err
+		})
+	}
 	g.Go(func() error { return o.lookUpImages(each) })
 	if err := g.Wait(); err != nil {
 		return err
@@ -147,6 +150,17 @@ func (o *observation) run(ctx context.Context) error {
 		}
 	}
 	return o.adopt(ctx)
+}
+
+// choosy reports whether anything may depend on what the engine says of itself: on one host only what the services
+// demand of it.
+func (q *Query) choosy() bool {
+	if q.Compose == nil || q.Cluster {
+		return q.Cluster || q.Project == ""
+	}
+	return slices.ContainsFunc(q.Compose.Services, func(s *placement.Service) bool {
+		return len(s.Constraints)+len(s.Preferences) > 0 || s.Platform != ""
+	})
 }
 
 // ask lets the engine describe itself. It runs programs for that (runc, containerd, init), which takes more than all

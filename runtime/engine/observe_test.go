@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -68,6 +69,10 @@ volumes: {data: {}}
 	if code := b.awaitExit(ids["done"]); code != 3 {
 		t.Fatalf("exit code %d", code)
 	}
+	if h := b.observe(p).Host; h.EngineID != "" || h.State != placement.Ready {
+		t.Errorf("the engine was asked to describe itself, though nothing depends on it: %+v", h)
+	}
+	p.Service("web").Platform = "linux/" + runtime.GOARCH
 	s := b.observe(p)
 	if h := s.Host; h.State != placement.Ready || h.EngineID == "" || h.OS != "linux" || h.Version == "" || h.Capacity.CPU < 1000 ||
 		h.Reserved != (placement.Reservation{}) || len(h.Ports) != 0 {
@@ -100,8 +105,12 @@ volumes: {data: {}}
 		t.Errorf("seen from another project: %+v", o.Host)
 	}
 	light, err := b.Observe(b.ctx, Query{Project: "shop", Light: true})
-	if err != nil || len(light.Containers) != 2 || light.Host.Version == "" {
+	if err != nil || len(light.Containers) != 2 || light.Host.State != placement.Ready {
 		t.Errorf("light: %+v, %v", light, err)
+	}
+	all, err := b.Observe(b.ctx, Query{Light: true})
+	if err != nil || len(all.Of("shop").Containers) != 2 || len(all.Of("other").Containers) != 0 {
+		t.Errorf("light, of all projects: %+v, %v", all, err)
 	}
 }
 
