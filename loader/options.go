@@ -36,9 +36,9 @@ type Options struct {
 	// Compatibility is --compatibility; COMPOSE_COMPATIBILITY sets it too.
 	Compatibility bool
 	// Cluster is true with an inventory of two hosts or more: what cannot work there is refused.
+	Cluster bool
 	// Seen remembers inputs that are known to be valid; nil checks every time.
 	Seen Seen
-	Cluster bool
 
 	// The rest is for `config` only.
 

@@ -3,8 +3,8 @@ package loader
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
-	"io"
 	"regexp"
 	"slices"
 
@@ -31,12 +31,10 @@ func (s *sources) seenKey() string {
 		return ""
 	}
 	h := sha256.New()
-	var lengths []byte
 	write := func(text string) {
 		// A length before each part keeps two inputs apart whose parts run together the same way.
-		lengths = append(lengths[:0], byte(len(text)>>24), byte(len(text)>>16), byte(len(text)>>8), byte(len(text)))
-		h.Write(lengths)
-		io.WriteString(h, text)
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text))))
+		h.Write([]byte(text))
 	}
 	write(schema.Schema)
 	var names []string

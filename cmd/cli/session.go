@@ -189,7 +189,7 @@ func (ss *session) list(ctx context.Context) {
 	})
 	ss.endListing = func() {
 		cancel()
-		ss.listing()
+		_, _ = ss.listing() // waits for the goroutine
 	}
 }
 
