@@ -37,6 +37,7 @@ func (s *settings) globalFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "env-file", Usage: "environment `FILE`, repeatable"},
 		&cli.StringFlag{Name: "progress", Usage: "auto, tty, plain, json or quiet"},
 		&cli.StringFlag{Name: "ansi", Usage: "auto, always or never"},
+		&cli.BoolFlag{Name: "all-resources", Usage: "networks and volumes that no service uses, too"},
 		&cli.BoolFlag{Name: "compatibility", Usage: "container names with underscores"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "print what would be done, do nothing"},
 		&cli.IntFlag{Name: "parallel", Usage: "engine calls in flight on one host (default 8)"},
@@ -69,6 +70,7 @@ func (s *settings) loadOptions(c *cli.Context, services []string) loader.Options
 		Files: c.StringSlice("file"), ProjectName: c.String("project-name"), ProjectDir: c.String("project-directory"),
 		Profiles: c.StringSlice("profile"), EnvFiles: c.StringSlice("env-file"), Services: services,
 		Environ: s.env.Environ, Stdin: s.env.Stdin, WorkingDir: s.env.Dir,
+		AllResources:  c.Bool("all-resources"),
 		Compatibility: c.Bool("compatibility") || truthy(s.env.Getenv("COMPOSE_COMPATIBILITY")),
 	}
 	if dir := cacheDir(); dir != "" {
@@ -92,8 +94,8 @@ func (s *settings) inventory(c *cli.Context, opts loader.Options) (*placement.In
 		return nil, err
 	}
 	flag := c.String("inventory")
-	if flag != "" && !filepath.IsAbs(flag) {
-		flag = filepath.Join(s.env.Dir, flag)
+	if flag != "" {
+		flag = s.path(flag)
 	}
 	if path, ok := loader.FindInventory(flag, s.env.Getenv("BERTH_INVENTORY"), dir); ok {
 		return loader.LoadInventory(path)
@@ -103,6 +105,14 @@ func (s *settings) inventory(c *cli.Context, opts loader.Options) (*placement.In
 		return nil, err
 	}
 	return &placement.Inventory{Hosts: []placement.InventoryHost{local}}, nil
+}
+
+// path is a path of the command line, from the folder that the command was started in.
+func (s *settings) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(s.env.Dir, p)
 }
 
 // session is a command's project, hosts and display. Close it.
