@@ -219,19 +219,17 @@ func (s *settings) with(w what, run func(*session) error) cli.ActionFunc {
 	}
 }
 
-// load reads the project's files; a command that needs no more than the project's name does without them.
+// load reads the project's files. A command that needs no more than the project's name does without them where -p gives
+// it and -f names no files (`berth -p shop down` is about shop, whatever file lies here), and where they cannot be loaded
+// but COMPOSE_PROJECT_NAME is set.
 func (ss *session) load(opts loader.Options, w what) error {
+	if w.fileOptional && opts.ProjectName != "" && len(opts.Files) == 0 {
+		return ss.byName(opts, w, nil)
+	}
 	var err error
 	ss.project, err = loader.Load(ss.c.Context, opts)
-	if w.fileOptional && errors.Is(err, loader.ErrNoFile) {
-		name, ok, nameErr := loader.NameWithoutFile(opts)
-		if nameErr != nil {
-			return nameErr
-		}
-		if ok {
-			ss.project, ss.name, ss.services = nil, name, w.services
-			return nil
-		}
+	if err != nil && w.fileOptional {
+		return ss.byName(opts, w, err)
 	}
 	if err != nil {
 		return err
@@ -247,6 +245,23 @@ func (ss *session) load(opts loader.Options, w what) error {
 			ss.display.Warn(sentence)
 		}
 	}
+	return nil
+}
+
+// byName makes it a session about the project of a name, without its files; cause is why they are not there, if they
+// should be.
+func (ss *session) byName(opts loader.Options, w what, cause error) error {
+	name, ok, err := loader.NameWithoutFile(opts)
+	if err != nil {
+		return err
+	}
+	if !ok || opts.ProjectName != "" && cause != nil {
+		return cause
+	}
+	if cause != nil && !errors.Is(cause, loader.ErrNoFile) {
+		ss.display.Warn(fmt.Sprintf("%v; going by the name %s that COMPOSE_PROJECT_NAME says", cause, name))
+	}
+	ss.project, ss.name, ss.services = nil, name, w.services
 	return nil
 }
 
