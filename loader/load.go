@@ -73,9 +73,14 @@ func LoadModel(ctx context.Context, o Options) (map[string]any, error) {
 	return model, nil
 }
 
-// details is the input of compose-go. It writes the project name into the environment it gets.
+// details is the input of compose-go, which writes the project name into the environment it gets. Where variables are
+// left as they are, `environment: [TOKEN]` and a secret's `environment: TOKEN` are, too: there is none.
 func (s *sources) details() types.ConfigDetails {
-	return types.ConfigDetails{WorkingDir: s.dir, ConfigFiles: slices.Clone(s.files), Environment: maps.Clone(s.env)}
+	env := types.Mapping{}
+	if !s.opts.NoInterpolate {
+		maps.Copy(env, s.env)
+	}
+	return types.ConfigDetails{WorkingDir: s.dir, ConfigFiles: slices.Clone(s.files), Environment: env}
 }
 
 // settings are the options of compose-go, the same as those of docker compose's commands.
@@ -124,8 +129,10 @@ func (s *sources) load(ctx context.Context) (*types.Project, error) {
 	if !s.opts.AllResources {
 		p = p.WithoutUnnecessaryResources()
 	}
-	if err := defaultPlatform(p); err != nil {
-		return nil, err
+	if !s.opts.NoDefaultPlatform {
+		if err := defaultPlatform(p); err != nil {
+			return nil, err
+		}
 	}
 	if s.opts.NoEnvResolution {
 		return p, nil

@@ -7,11 +7,12 @@ import (
 	"sync"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/transform"
 	"github.com/sirupsen/logrus"
 )
 
-// compose-go speaks through the process-wide logrus logger and keeps its env_file formats in a process-wide map. Both
-// are touched here only, under composeGo, for the length of one load.
+// compose-go speaks through the process-wide logrus logger and keeps its env_file formats and its defaults in
+// process-wide maps. They are touched here only, under composeGo.
 var (
 	composeGo sync.Mutex
 	setUp     sync.Once
@@ -22,7 +23,11 @@ var (
 func withWarnings(fn func() error) (warnings []string, err error) {
 	composeGo.Lock()
 	defer composeGo.Unlock()
-	setUp.Do(func() { dotenv.RegisterFormat("raw", rawEnv) })
+	setUp.Do(func() {
+		dotenv.RegisterFormat("raw", rawEnv)
+		// To docker compose v2.40 a `bind:` that does not say create_host_path asks for a folder that is there.
+		delete(transform.DefaultValues, "services.*.volumes.*.bind")
+	})
 
 	log := logrus.StandardLogger()
 	seen := &logHook{}

@@ -47,6 +47,8 @@ type Options struct {
 	NoPathResolution bool // leave relative paths relative
 	NoConsistency    bool // do not check that what is referred to exists
 	NoEnvResolution  bool // leave env_file in place instead of reading it into environment
+
+	NoDefaultPlatform bool // leave DOCKER_DEFAULT_PLATFORM alone: it is no part of what `config` prints
 }
 
 // abs is a path of the command line made absolute.

@@ -2,13 +2,12 @@ package loader
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v3"
 
 	"berth/placement"
@@ -17,16 +16,12 @@ import (
 // Render is the project's compose model as `config` prints it: format "yaml" (also "") or "json", with every $ doubled
 // so that it loads again to the same.
 func Render(p *placement.Project, format string) ([]byte, error) {
-	var out []byte
-	var err error
-	switch format {
-	case "", "yaml":
-		out, err = p.Compose.MarshalYAML()
-	case "json":
-		out, err = p.Compose.MarshalJSON()
-	default:
-		return nil, unknownFormat(format)
+	d := canonical(p.Compose)
+	var model any = d
+	if format == "json" {
+		model = d.tree()
 	}
+	out, err := encode(model, format)
 	if err != nil {
 		return nil, fmt.Errorf("render project %s: %w", p.Name, err)
 	}
@@ -35,6 +30,27 @@ func Render(p *placement.Project, format string) ([]byte, error) {
 
 // RenderModel is a model of LoadModel as `config --no-interpolate` prints it: format "yaml" (also "") or "json".
 func RenderModel(model map[string]any, format string) ([]byte, error) {
+	out, err := encode(model, format)
+	if err != nil {
+		return nil, fmt.Errorf("render: %w", err)
+	}
+	return out, nil
+}
+
+// RenderImages is an override file with the image of each service and nothing else: `config --lock-image-digests`, once
+// the images are digests.
+func RenderImages(p *placement.Project, format string) ([]byte, error) {
+	only := &types.Project{Services: types.Services{}}
+	for name, s := range p.Compose.Services {
+		image := types.ServiceConfig{}
+		image.Image = s.Image
+		only.Services[name] = image
+	}
+	return Render(&placement.Project{Name: p.Name, Compose: only}, format)
+}
+
+// encode writes the bytes that docker compose would; its JSON ends with a line of its own when printed.
+func encode(model any, format string) ([]byte, error) {
 	switch format {
 	case "", "yaml":
 		var b bytes.Buffer
@@ -45,11 +61,7 @@ func RenderModel(model map[string]any, format string) ([]byte, error) {
 	case "json":
 		return json.MarshalIndent(model, "", "  ")
 	}
-	return nil, unknownFormat(format)
-}
-
-func unknownFormat(format string) error {
-	return fmt.Errorf("render: unsupported format %q; want yaml or json", format)
+	return nil, fmt.Errorf("unsupported format %q; want yaml or json", format)
 }
 
 // ServiceNames lists the services that run, sorted: `config --services`.
@@ -60,6 +72,18 @@ func NetworkNames(p *placement.Project) []string { return p.Compose.NetworkNames
 
 // VolumeNames lists the keys of the volumes, sorted: `config --volumes`.
 func VolumeNames(p *placement.Project) []string { return p.Compose.VolumeNames() }
+
+// ModelNames lists the AI models that services use, sorted: `config --models`.
+func ModelNames(p *placement.Project) []string {
+	var names []string
+	for _, m := range p.Compose.Models {
+		if m.Model != "" {
+			names = append(names, m.Model)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
 
 // Profiles lists the profiles of all services, running or not, sorted: `config --profiles`.
 func Profiles(p *placement.Project) []string {
@@ -107,22 +131,4 @@ func Environment(p *placement.Project) []string {
 	}
 	slices.Sort(lines)
 	return lines
-}
-
-// Variable is one variable that the files use.
-type Variable struct {
-	Name      string
-	Required  bool   // ${NAME:?…}
-	Default   string // ${NAME:-default}
-	Alternate string // ${NAME:+alternate}
-}
-
-// Variables lists the variables of a model that was loaded with NoInterpolate, by name: `config --variables`.
-func Variables(model map[string]any) []Variable {
-	var all []Variable
-	for name, v := range template.ExtractVariables(model, template.DefaultPattern) {
-		all = append(all, Variable{Name: name, Required: v.Required, Default: v.DefaultValue, Alternate: v.PresenceValue})
-	}
-	slices.SortFunc(all, func(a, b Variable) int { return cmp.Compare(a.Name, b.Name) })
-	return all
 }

@@ -36,7 +36,7 @@ func TestRenderLoadsAgainToTheSame(t *testing.T) {
 			t.Errorf("name is %s", again.Name)
 		}
 	}
-	if _, err := Render(p, "toml"); err == nil || err.Error() != `render: unsupported format "toml"; want yaml or json` {
+	if _, err := Render(p, "toml"); err == nil || err.Error() != `render project shop: unsupported format "toml"; want yaml or json` {
 		t.Error(err)
 	}
 }
@@ -98,7 +98,7 @@ func TestTheModelKeepsVariables(t *testing.T) {
 	if err != nil || json.Unmarshal(out, &tree) != nil || tree["services"] == nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if diff := cmp.Diff([]Variable{{Name: "TAG", Default: "1"}}, Variables(model)); diff != "" {
+	if diff := cmp.Diff(map[string]Variable{"TAG": {Name: "TAG", DefaultValue: "1"}}, Variables(model)); diff != "" {
 		t.Error(diff)
 	}
 }

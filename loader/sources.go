@@ -45,6 +45,32 @@ func Dir(o Options) (string, error) {
 	return s.dir, err
 }
 
+// WithComposeVariables is o.Environ with the COMPOSE_* variables that the env files set and the environment does not:
+// they are settings of the command line, too. (COMPOSE_ENV_FILES is not: it says which files these are.) Files that cannot be read are left for Load to complain about.
+func WithComposeVariables(o Options) []string {
+	s := &sources{opts: &o, env: utils.GetAsEqualsMap(o.Environ)}
+	for _, f := range s.envFileNames() {
+		s.envFiles = append(s.envFiles, o.abs(f))
+	}
+	var paths []string
+	for _, f := range o.Files {
+		if f != "-" && !isRemote(f) {
+			paths = append(paths, o.abs(f))
+		}
+	}
+	if s.readEnvFiles(s.folder(paths)) != nil {
+		return o.Environ
+	}
+	set := utils.GetAsEqualsMap(o.Environ)
+	all := slices.Clone(o.Environ)
+	for _, k := range slices.Sorted(maps.Keys(s.env)) {
+		if _, ok := set[k]; !ok && strings.HasPrefix(k, "COMPOSE_") && k != "COMPOSE_ENV_FILES" {
+			all = append(all, k+"="+s.env[k])
+		}
+	}
+	return all
+}
+
 // gather finds and reads the files and the environment.
 func gather(o *Options) (*sources, error) {
 	s := &sources{opts: o, env: types.Mapping{}}
@@ -79,11 +105,7 @@ func (s *sources) findFiles() ([]string, error) {
 			paths[i] = o.abs(p)
 		}
 	}
-	names := o.EnvFiles
-	if len(names) == 0 {
-		names = strings.FieldsFunc(s.env["COMPOSE_ENV_FILES"], func(r rune) bool { return r == ',' })
-	}
-	for _, f := range names {
+	for _, f := range s.envFileNames() {
 		s.envFiles = append(s.envFiles, o.abs(f))
 	}
 
@@ -104,6 +126,14 @@ func (s *sources) findFiles() ([]string, error) {
 	}
 	s.dir = s.folder(paths)
 	return paths, s.readEnvFiles(s.dir)
+}
+
+// envFileNames are the env files of the command line, else those of COMPOSE_ENV_FILES.
+func (s *sources) envFileNames() []string {
+	if len(s.opts.EnvFiles) > 0 {
+		return s.opts.EnvFiles
+	}
+	return strings.FieldsFunc(s.env["COMPOSE_ENV_FILES"], func(r rune) bool { return r == ',' })
 }
 
 // folder is the project folder while paths are the files known.
@@ -154,9 +184,18 @@ func (s *sources) readEnvFiles(dir string) error {
 			return &Error{File: s.opts.shown(f), Err: errors.New("this env file is a folder; name a file")}
 		}
 	}
-	found, err := dotenv.GetEnvFromFile(s.env, files)
+	var found map[string]string
+	logged, err := withWarnings(func() (err error) {
+		found, err = dotenv.GetEnvFromFile(s.env, files)
+		return err
+	})
 	if err != nil {
 		return dotenvError(s.opts, err)
+	}
+	for _, w := range logged {
+		if !slices.Contains(s.warnings, w) { // a folder's file may be read twice
+			s.warnings = append(s.warnings, w)
+		}
 	}
 	s.env.Merge(found)
 	return nil

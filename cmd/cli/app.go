@@ -14,6 +14,8 @@ import (
 
 	"github.com/moby/term"
 	"github.com/urfave/cli/v2"
+
+	"berth/loader"
 )
 
 // Env is what the command line gets from the system; tests hand in their own.
@@ -149,6 +151,10 @@ func newApp(s *settings) *cli.App {
 		OnUsageError:    usageError,
 		CommandNotFound: func(c *cli.Context, name string) {
 			s.unknown = fmt.Errorf("unknown command %q; \"berth --help\" lists them%s", name, didYouMean(c.App, name))
+		},
+		Before: func(c *cli.Context) error {
+			s.env.Environ = loader.WithComposeVariables(s.loadOptions(c, nil))
+			return nil
 		},
 		After: func(*cli.Context) error { return s.unknown },
 	}

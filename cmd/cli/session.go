@@ -37,6 +37,7 @@ func (s *settings) globalFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "env-file", Usage: "environment `FILE`, repeatable"},
 		&cli.StringFlag{Name: "progress", Usage: "auto, tty, plain, json or quiet"},
 		&cli.StringFlag{Name: "ansi", Usage: "auto, always or never"},
+		&cli.BoolFlag{Name: "all-resources", Usage: "networks and volumes that no service uses, too"},
 		&cli.BoolFlag{Name: "compatibility", Usage: "container names with underscores"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "print what would be done, do nothing"},
 		&cli.IntFlag{Name: "parallel", Usage: "engine calls in flight on one host (default 8)"},
@@ -69,6 +70,7 @@ func (s *settings) loadOptions(c *cli.Context, services []string) loader.Options
 		Files: c.StringSlice("file"), ProjectName: c.String("project-name"), ProjectDir: c.String("project-directory"),
 		Profiles: c.StringSlice("profile"), EnvFiles: c.StringSlice("env-file"), Services: services,
 		Environ: s.env.Environ, Stdin: s.env.Stdin, WorkingDir: s.env.Dir,
+		AllResources:  c.Bool("all-resources"),
 		Compatibility: c.Bool("compatibility") || truthy(s.env.Getenv("COMPOSE_COMPATIBILITY")),
 	}
 	if dir := cacheDir(); dir != "" {
@@ -92,8 +94,8 @@ func (s *settings) inventory(c *cli.Context, opts loader.Options) (*placement.In
 		return nil, err
 	}
 	flag := c.String("inventory")
-	if flag != "" && !filepath.IsAbs(flag) {
-		flag = filepath.Join(s.env.Dir, flag)
+	if flag != "" {
+		flag = s.path(flag)
 	}
 	if path, ok := loader.FindInventory(flag, s.env.Getenv("BERTH_INVENTORY"), dir); ok {
 		return loader.LoadInventory(path)
@@ -103,6 +105,14 @@ func (s *settings) inventory(c *cli.Context, opts loader.Options) (*placement.In
 		return nil, err
 	}
 	return &placement.Inventory{Hosts: []placement.InventoryHost{local}}, nil
+}
+
+// path is a path of the command line, from the folder that the command was started in.
+func (s *settings) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(s.env.Dir, p)
 }
 
 // session is a command's project, hosts and display. Close it.
@@ -209,19 +219,17 @@ func (s *settings) with(w what, run func(*session) error) cli.ActionFunc {
 	}
 }
 
-// load reads the project's files; a command that needs no more than the project's name does without them.
+// load reads the project's files. A command that needs no more than the project's name does without them where -p gives
+// it and -f names no files (`berth -p shop down` is about shop, whatever file lies here), and where they cannot be loaded
+// but COMPOSE_PROJECT_NAME is set.
 func (ss *session) load(opts loader.Options, w what) error {
+	if w.fileOptional && opts.ProjectName != "" && len(opts.Files) == 0 {
+		return ss.byName(opts, w, nil)
+	}
 	var err error
 	ss.project, err = loader.Load(ss.c.Context, opts)
-	if w.fileOptional && errors.Is(err, loader.ErrNoFile) {
-		name, ok, nameErr := loader.NameWithoutFile(opts)
-		if nameErr != nil {
-			return nameErr
-		}
-		if ok {
-			ss.project, ss.name, ss.services = nil, name, w.services
-			return nil
-		}
+	if err != nil && w.fileOptional {
+		return ss.byName(opts, w, err)
 	}
 	if err != nil {
 		return err
@@ -237,6 +245,23 @@ func (ss *session) load(opts loader.Options, w what) error {
 			ss.display.Warn(sentence)
 		}
 	}
+	return nil
+}
+
+// byName makes it a session about the project of a name, without its files; cause is why they are not there, if they
+// should be.
+func (ss *session) byName(opts loader.Options, w what, cause error) error {
+	name, ok, err := loader.NameWithoutFile(opts)
+	if err != nil {
+		return err
+	}
+	if !ok || opts.ProjectName != "" && cause != nil {
+		return cause
+	}
+	if cause != nil && !errors.Is(cause, loader.ErrNoFile) {
+		ss.display.Warn(fmt.Sprintf("%v; going by the name %s that COMPOSE_PROJECT_NAME says", cause, name))
+	}
+	ss.project, ss.name, ss.services = nil, name, w.services
 	return nil
 }
 

@@ -59,6 +59,20 @@ func (e *Engine) Pull(ctx context.Context, ref, platform string, progress func(d
 	}))
 }
 
+// RegistryDigest is the digest that the image's registry has for it now, as the host sees it and with the credentials of
+// docker's own configuration.
+func (e *Engine) RegistryDigest(ctx context.Context, ref string) (string, error) {
+	auth, err := e.credentials(ref)
+	if err != nil {
+		return "", e.fail("look up the digest of image", ref, err)
+	}
+	info, err := e.api.DistributionInspect(ctx, ref, auth)
+	if err != nil {
+		return "", e.fail("look up the digest of image", ref, err)
+	}
+	return info.Descriptor.Digest.String(), nil
+}
+
 type layer struct{ done, total int64 }
 
 // credentials encodes what docker's configuration knows for the image's registry, "" for nothing.
