@@ -113,7 +113,7 @@ type what struct {
 	words        bool     // the command's arguments are those services
 	fileOptional bool     // the project's name alone will do (ps, logs, down)
 	hostsOnly    bool     // no project at all
-	silent       bool     // no compose warnings (the command prints data)
+	silent       bool     // no compose warnings (the command prints data, and -q of its own chooses of it)
 	store        bool     // of a cluster, the store too
 }
 
@@ -127,7 +127,7 @@ func (s *settings) open(c *cli.Context, w what) (*session, error) {
 	}
 	opts.Cluster = inv.Cluster()
 	ss := &session{settings: s, c: c, inv: inv}
-	if ss.display, err = s.newDisplay(c, inv.Cluster()); err != nil {
+	if ss.display, err = s.newDisplay(c, inv.Cluster(), w.silent); err != nil {
 		return nil, err
 	}
 	if err := ss.connect(opts, w); err != nil {
@@ -203,12 +203,13 @@ func (ss *session) load(opts loader.Options, w what) error {
 	return nil
 }
 
-func (s *settings) newDisplay(c *cli.Context, hosts bool) (progress.Display, error) {
+// newDisplay makes the display that the global flags ask for. own says that -q is the command's own.
+func (s *settings) newDisplay(c *cli.Context, hosts, own bool) (progress.Display, error) {
 	mode := c.String("progress")
 	if mode == "" {
 		mode = s.env.Getenv("COMPOSE_PROGRESS")
 	}
-	if c.Bool("quiet") && c.Command.Name != "ps" {
+	if c.Bool("quiet") && !own {
 		mode = string(progress.Quiet)
 	}
 	ansi := s.ansi(c)
