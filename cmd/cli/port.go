@@ -51,7 +51,7 @@ func (ss *session) port(service string, number uint16, protocol string) error {
 	if err != nil {
 		return fmt.Errorf("port: %w", err)
 	}
-	ip := cmp.Or(p.HostIP, "0.0.0.0")
+	ip := p.HostIP
 	if ss.inv.Cluster() {
 		for _, h := range hosts {
 			if h.Name == ct.Host {
@@ -60,7 +60,7 @@ func (ss *session) port(service string, number uint16, protocol string) error {
 		}
 		fmt.Fprintf(ss.env.Stderr, "%s is on host %s\n", ct.Task, ct.Host)
 	}
-	fmt.Fprintln(ss.env.Stdout, net.JoinHostPort(ip, strconv.Itoa(int(p.Published))))
+	fmt.Fprintln(ss.env.Stdout, net.JoinHostPort(cmp.Or(ip, "0.0.0.0"), strconv.Itoa(int(p.Published))))
 	return nil
 }
 
@@ -114,17 +114,14 @@ func publishedPort(ct *placement.Container, number uint16, protocol string) (pla
 	return candidates[0], nil
 }
 
-// reachableAt is where a port that is bound to bound on a host is reached from elsewhere: the host's address in place of
-// "all addresses".
+// reachableAt is where a port that is bound to an address of a host is reached from elsewhere: the host's own address in
+// place of "all addresses", as far as it is known.
 func reachableAt(h placement.Host, bound string) string {
 	if ip, err := netip.ParseAddr(bound); err == nil && !ip.IsUnspecified() {
 		return bound
 	}
-	if h.IP != "" {
-		return h.IP
-	}
-	if u, err := url.Parse(h.Address); err == nil && u.Hostname() != "" {
+	if u, err := url.Parse(h.Address); h.IP == "" && err == nil && u.Scheme != "unix" && u.Hostname() != "" {
 		return u.Hostname()
 	}
-	return h.Name
+	return cmp.Or(h.IP, bound)
 }

@@ -52,8 +52,15 @@ func ps(ss *session) error {
 		}
 		return !c.Bool("all") && len(states) == 0 && !ct.Running() && ct.State != "restarting"
 	})
+	addresses := map[string]string{}
+	if ss.inv.Cluster() {
+		for _, h := range hosts {
+			addresses[h.Name] = reachableAt(h, "")
+		}
+	}
 	err = table.PS(ss.env.Stdout, containers, table.PSOptions{
-		Format: c.String("format"), Quiet: c.Bool("quiet"), NoTrunc: c.Bool("no-trunc"), Services: c.Bool("services"),
+		Addresses: addresses,
+		Format:    c.String("format"), Quiet: c.Bool("quiet"), NoTrunc: c.Bool("no-trunc"), Services: c.Bool("services"),
 		Cluster: ss.inv.Cluster(), Now: time.Now(),
 	})
 	if err != nil {

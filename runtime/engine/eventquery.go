@@ -64,7 +64,7 @@ func (e *Engine) Past(ctx context.Context, q EventQuery, f func(Event)) error {
 	if err != nil {
 		return e.fail("list events", "", err)
 	}
-	if q.Until.IsZero() || q.Until.After(now) {
+	if q.Until.IsZero() || q.Until.After(now.Add(time.Second)) { // now is cut to the second
 		q.Until = now
 	}
 	if !q.Since.Before(q.Until) {
@@ -96,6 +96,9 @@ func eventOf(m events.Message) Event {
 // ParseTime reads a moment as docker's --since and --until take it: RFC 3339 or a shorter form of it, seconds since 1970,
 // or a duration back from now ("10m").
 func ParseTime(value string, now time.Time) (time.Time, error) {
+	if back, err := time.ParseDuration(value); err == nil {
+		return now.Add(-back), nil // the library cuts this to the second
+	}
 	text, err := timetypes.GetTimestamp(value, now)
 	if err == nil {
 		var sec, nano int64
