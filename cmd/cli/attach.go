@@ -105,7 +105,7 @@ func (a *attached) gone() {
 // stopAttached stops what an attached up shows, dependents first.
 func (ss *session) stopAttached(ctx context.Context, services []string) error {
 	fmt.Fprintln(ss.env.Stderr, "Gracefully Stopping... press Ctrl+C again to force")
-	display, err := ss.newDisplay(ss.c, ss.inv.Cluster())
+	display, err := ss.newDisplay(ss.c, ss.inv.Cluster(), false)
 	if err != nil {
 		return err
 	}

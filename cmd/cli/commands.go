@@ -29,6 +29,13 @@ func lookingCommands(s *settings) []*cli.Command {
 	return []*cli.Command{
 		psCommand(s),
 		logsCommand(s),
+		eventsCommand(s),
+		topCommand(s),
+		statsCommand(s),
+		portCommand(s),
+		imagesCommand(s),
+		volumesCommand(s),
+		lsCommand(s),
 		configCommand(s),
 		versionCommand(s),
 	}

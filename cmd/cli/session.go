@@ -139,7 +139,7 @@ type what struct {
 	words        bool     // the command's arguments are those services
 	fileOptional bool     // the project's name alone will do (ps, logs, down)
 	hostsOnly    bool     // no project at all
-	silent       bool     // no compose warnings (the command prints data)
+	silent       bool     // no compose warnings (the command prints data, and -q of its own chooses of it)
 	store        bool     // of a cluster, the store too
 	list         bool     // the hosts' containers, which are asked for while the files are read
 }
@@ -154,7 +154,7 @@ func (s *settings) open(c *cli.Context, w what) (*session, error) {
 	}
 	opts.Cluster = inv.Cluster()
 	ss := &session{settings: s, c: c, inv: inv}
-	if ss.display, err = s.newDisplay(c, inv.Cluster()); err != nil {
+	if ss.display, err = s.newDisplay(c, inv.Cluster(), w.silent); err != nil {
 		return nil, err
 	}
 	if err := ss.connect(opts, w); err != nil {
@@ -265,12 +265,13 @@ func (ss *session) byName(opts loader.Options, w what, cause error) error {
 	return nil
 }
 
-func (s *settings) newDisplay(c *cli.Context, hosts bool) (progress.Display, error) {
+// newDisplay makes the display that the global flags ask for. own says that -q is the command's own.
+func (s *settings) newDisplay(c *cli.Context, hosts, own bool) (progress.Display, error) {
 	mode := c.String("progress")
 	if mode == "" {
 		mode = s.env.Getenv("COMPOSE_PROGRESS")
 	}
-	if c.Bool("quiet") && c.Command.Name != "ps" {
+	if c.Bool("quiet") && !own {
 		mode = string(progress.Quiet)
 	}
 	ansi := s.ansi(c)

@@ -130,7 +130,8 @@ func (r *row) ExitCode() int {
 // Publishers are the ports as programs want them, never nil.
 func (r *row) Publishers() []Publisher { return publishers(r.c.Ports) }
 
-func (r *row) Ports() string { return portsText(r.c.Ports) }
+// Ports is the docker command line's text; on a cluster with the host's address in place of "all addresses".
+func (r *row) Ports() string { return portsText(reachable(r.c.Ports, r.o.Addresses[r.c.Host])) }
 
 // Labels is "k=v,k=v", sorted.
 func (r *row) Labels() string { return labelsText(r.c.Labels) }

@@ -37,6 +37,24 @@ func publishers(ports []placement.Port) []Publisher {
 	return ps
 }
 
+// reachable puts address in place of "all addresses": for IPv4 and IPv6, which would then say the same twice, once.
+// Without an address the ports stay as they are.
+func reachable(ports []placement.Port, address string) []placement.Port {
+	if address == "" {
+		return ports
+	}
+	var out []placement.Port
+	for _, p := range ports {
+		if p.Published != 0 && (p.HostIP == "" || p.HostIP == "0.0.0.0" || p.HostIP == "::") {
+			p.HostIP = address
+		}
+		if !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // compareAddresses puts IPv4 before IPv6, each by value.
 func compareAddresses(a, b string) int {
 	x, errX := netip.ParseAddr(a)

@@ -20,6 +20,9 @@ type PSOptions struct {
 	NoTrunc  bool // whole IDs, commands and mounts
 	Services bool // the names of the services that the containers belong to, only
 	Cluster  bool // a HOST column, and Host in the JSON
+	// Addresses are where hosts are reached, by name: what is published on all addresses of a host shows that one. A host
+	// without one shows what the engine says.
+	Addresses map[string]string
 	// Now is what CREATED is relative to; its location is the time zone of CreatedAt.
 	Now time.Time
 }

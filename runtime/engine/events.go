@@ -2,15 +2,11 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/docker/docker/api/types/events"
-	"github.com/docker/docker/api/types/filters"
 )
 
 // Event is something that happened on an engine.
@@ -38,6 +34,7 @@ const lostAfter = 20 * time.Second
 // the engine's restarts: the stream is opened again from where it broke.
 type Events struct {
 	engine   *Engine
+	query    EventQuery
 	cancel   context.CancelFunc
 	anchored chan struct{} // closed when everything from now on will be delivered
 	done     chan struct{} // closed when the stream has ended
@@ -49,12 +46,15 @@ type Events struct {
 }
 
 // Events opens the engine's event stream. It ends with ctx or Close.
-func (e *Engine) Events(ctx context.Context) *Events { return e.events(ctx, lostAfter) }
+func (e *Engine) Events(ctx context.Context) *Events { return e.events(ctx, EventQuery{}, lostAfter) }
 
-func (e *Engine) events(ctx context.Context, patience time.Duration) *Events {
+func (e *Engine) events(ctx context.Context, q EventQuery, patience time.Duration, first ...func(Event) bool) *Events {
 	ctx, cancel := context.WithCancel(ctx)
-	h := &Events{engine: e, cancel: cancel, patience: patience, anchored: make(chan struct{}), done: make(chan struct{}),
-		subs: map[int]func(Event) bool{}}
+	h := &Events{engine: e, query: q, cancel: cancel, patience: patience, anchored: make(chan struct{}),
+		done: make(chan struct{}), subs: map[int]func(Event) bool{}}
+	for _, f := range first {
+		h.Subscribe(f)
+	}
 	go h.run(ctx)
 	return h
 }
@@ -108,7 +108,10 @@ const (
 
 func (h *Events) run(ctx context.Context) {
 	defer close(h.done)
-	var since time.Time
+	since, began := h.query.Since, false
+	if !since.IsZero() {
+		close(h.anchored)
+	}
 	pause, answered := firstPause, time.Now()
 	for ctx.Err() == nil {
 		var err error
@@ -119,8 +122,11 @@ func (h *Events) run(ctx context.Context) {
 		}
 		if err == nil {
 			var heard time.Time
-			if since, heard, err = h.stream(ctx, since); !heard.IsZero() {
-				pause, answered = firstPause, heard
+			if since, heard, err = h.stream(ctx, since, h.query.Fresh && !began); !heard.IsZero() {
+				pause, answered, began = firstPause, heard, true
+			}
+			if h.over(ctx, err) {
+				return
 			}
 		}
 		if time.Since(answered) >= h.patience && ctx.Err() == nil {
@@ -149,16 +155,19 @@ const heartbeat = 5 * time.Second
 
 // stream reads one connection's events until it breaks. It gives the time just after the latest event, or the one
 // before when there was none, and when the engine was last heard: zero if it did not answer at all.
-func (h *Events) stream(ctx context.Context, since time.Time) (last, heard time.Time, err error) {
+//
+// With fresh set the engine is asked for what happens from now on, and since is only where the next stream would begin.
+func (h *Events) stream(ctx context.Context, since time.Time, fresh bool) (last, heard time.Time, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// A request may go out on a connection that died in silence, and would wait there for a quarter of an hour.
 	opening := time.AfterFunc(2*heartbeat, cancel)
 	defer opening.Stop()
-	messages, errs := h.engine.api.Events(ctx, events.ListOptions{
-		Since:   fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond()),
-		Filters: filters.NewArgs(filters.Arg("type", "container"), filters.Arg("type", "network")),
-	})
+	options := h.query.options()
+	if !fresh {
+		options.Since = unix(since)
+	}
+	messages, errs := h.engine.api.Events(ctx, options)
 	// The client has waited for the answer; a refusal may be on its way to errs still, so ask once more.
 	if _, err := h.engine.greet(ctx); err != nil {
 		cancel()
@@ -181,10 +190,9 @@ func (h *Events) stream(ctx context.Context, since time.Time) (last, heard time.
 	for {
 		select {
 		case m := <-messages:
-			at := time.Unix(0, m.TimeNano)
-			last = at.Add(1) // the engine's since includes its instant
-			h.deliver(Event{Time: at, Type: string(m.Type), Action: string(m.Action), ID: m.Actor.ID,
-				Name: m.Actor.Attributes["name"], Attributes: m.Actor.Attributes})
+			ev := eventOf(m)
+			last = ev.Time.Add(1) // the engine's since includes its instant
+			h.deliver(ev)
 			heard = time.Now()
 		case <-beat.C:
 			if asking {

@@ -173,7 +173,7 @@ func TestAwaitOutlastsARestartOfTheEngineAndGivesUpOnALostOne(t *testing.T) {
 	h := b.lab.Hosts()[0]
 	p := project(t, t.TempDir(), "services: {web: {image: \"berth-lab/busybox:1\", command: sleep 600}}")
 	id := b.up(p)["web"]
-	hub := b.events(b.ctx, 10*time.Second)
+	hub := b.events(b.ctx, EventQuery{}, 10*time.Second)
 	defer hub.Close()
 	resyncs := make(chan struct{}, 10)
 	hub.Subscribe(func(ev Event) bool {
@@ -207,7 +207,7 @@ func TestAwaitOutlastsARestartOfTheEngineAndGivesUpOnALostOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer gone.Close()
-	lost := gone.events(b.ctx, time.Millisecond)
+	lost := gone.events(b.ctx, EventQuery{}, time.Millisecond)
 	defer lost.Close()
 	if _, err := gone.Await(b.ctx, lost, "web", nil); err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("on a lost engine: %v", err)

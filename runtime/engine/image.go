@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/image"
@@ -26,6 +27,32 @@ func (e *Engine) ImageID(ctx context.Context, ref string) (string, error) {
 		return "", e.fail("look up image", ref, err)
 	}
 	return info.ID, nil
+}
+
+// ImageInfo describes an image on the host.
+type ImageInfo struct {
+	ID       string    // "sha256:…"
+	Tags     []string  // references that name it, as the engine writes them
+	Platform string    // os/arch[/variant]
+	Size     int64     // bytes, all layers
+	Tagged   time.Time // when it last got a name here; where the engine does not know, when it was made
+}
+
+// Image describes an image by reference or ID.
+func (e *Engine) Image(ctx context.Context, ref string) (ImageInfo, error) {
+	info, err := e.api.ImageInspect(ctx, ref)
+	if err != nil {
+		return ImageInfo{}, e.fail("look up image", ref, err)
+	}
+	i := ImageInfo{ID: info.ID, Tags: info.RepoTags, Size: info.Size, Tagged: info.Metadata.LastTagTime}
+	i.Platform = info.Os + "/" + info.Architecture
+	if info.Variant != "" {
+		i.Platform += "/" + info.Variant
+	}
+	if i.Tagged.IsZero() {
+		i.Tagged, _ = time.Parse(time.RFC3339Nano, info.Created) // zero where the image says nothing
+	}
+	return i, nil
 }
 
 // Pull pulls an image with the credentials of docker's own configuration. platform is os/arch[/variant], "" for the

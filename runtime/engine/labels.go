@@ -39,6 +39,16 @@ const (
 	labelMark    = "berth.mark"    // on a container that is never started: who holds what its name stands for
 )
 
+// The labels that commands read, from containers and from their events' attributes.
+const (
+	ProjectLabel     = labelProject
+	ServiceLabel     = labelService
+	OneOffLabel      = labelOneOff      // "True" on one-offs
+	ConfigFilesLabel = labelConfigFiles // absolute paths, joined by commas
+	ComposePrefix    = composePrefix    // of all labels that docker compose keeps its books in
+	BerthPrefix      = berthPrefix      // of berth's own
+)
+
 // composeVersion is the docker compose release whose way of making containers berth follows.
 const composeVersion = "2.40.3"
 

@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/volume"
 
 	"berth/placement"
@@ -37,6 +40,26 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 		return nil
 	}
 	return e.fail("remove volume", name, err)
+}
+
+// VolumeInfo describes a volume on the host.
+type VolumeInfo struct {
+	Name, Driver, Scope, Mountpoint string
+	Labels                          map[string]string
+}
+
+// Volumes lists the volumes of a compose project, sorted by name.
+func (e *Engine) Volumes(ctx context.Context, project string) ([]VolumeInfo, error) {
+	list, err := e.api.VolumeList(ctx, volume.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelProject+"="+project))})
+	if err != nil {
+		return nil, e.fail("list volumes", "", err)
+	}
+	var infos []VolumeInfo
+	for _, v := range list.Volumes {
+		infos = append(infos, VolumeInfo{Name: v.Name, Driver: v.Driver, Scope: v.Scope, Mountpoint: v.Mountpoint, Labels: v.Labels})
+	}
+	slices.SortFunc(infos, func(a, b VolumeInfo) int { return strings.Compare(a.Name, b.Name) })
+	return infos, nil
 }
 
 func jsonHash(v any) string {
