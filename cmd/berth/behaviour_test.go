@@ -24,6 +24,7 @@ import (
 //	docker ARG…         run docker against the hosts in turn; succeeds where one does, with the output of those
 //	eventually WORDS    repeat the command until it succeeds (30 s at most)
 //
+// and those of a user who does something while a command runs (behaviour_user_test.go),
 // and the conditions [cluster] and [onehost]. $PROJECT is the project's name, set in the environment.
 
 func TestBehaviourOnOneHost(t *testing.T) {
@@ -63,6 +64,8 @@ func behave(t *testing.T, l *lab.Lab, kind string, environ ...string) {
 				}
 			},
 			"code":       exitCode,
+			"signalled":  signalled,
+			"terminal":   onTerminal,
 			"docker":     func(ts *testscript.TestScript, neg bool, args []string) { onSomeHost(ts, l, neg, args) },
 			"eventually": func(ts *testscript.TestScript, neg bool, args []string) { repeat(ts, t, l, neg, args) },
 		},

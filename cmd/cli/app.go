@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/moby/term"
 	"github.com/urfave/cli/v2"
@@ -37,12 +35,18 @@ func System() Env {
 
 // Getenv reads one variable; "" when it is not set.
 func (e Env) Getenv(key string) string {
+	value, _ := e.Lookup(key)
+	return value
+}
+
+// Lookup reads one variable, and whether it is set.
+func (e Env) Lookup(key string) (string, bool) {
 	for i := len(e.Environ) - 1; i >= 0; i-- {
 		if v := e.Environ[i]; len(v) > len(key) && v[len(key)] == '=' && v[:len(key)] == key {
-			return v[len(key)+1:]
+			return v[len(key)+1:], true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // terminal reports whether w is one, and its size.
@@ -83,34 +87,14 @@ var errInterrupted = errors.New("interrupted")
 func Main(args []string, env Env) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
 	s := &settings{env: env}
 	app := newApp(s)
 	if env.Getenv("GOGC") == "" {
 		// A command lives for milliseconds and leaves little: collecting less saves a sixth of its processor time.
 		defer debug.SetGCPercent(debug.SetGCPercent(400))
 	}
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		select {
-		case <-signals:
-			cancel(errInterrupted)
-		case <-done:
-			return
-		}
-		select {
-		case <-signals:
-			if kill := s.second.Load(); kill != nil {
-				(*kill)()
-				return
-			}
-			os.Exit(130)
-		case <-done:
-		}
-	}()
+	stop := s.signals(func() { cancel(errInterrupted) })
+	defer stop()
 	err := app.RunContext(ctx, arrange(app, args))
 	return report(env.Stderr, err)
 }
@@ -149,6 +133,8 @@ func newApp(s *settings) *cli.App {
 		Commands:        commands(s),
 		ExitErrHandler:  func(*cli.Context, error) {},
 		OnUsageError:    usageError,
+		// A value may hold commas: -e LIST=a,b
+		DisableSliceFlagSeparator: true,
 		CommandNotFound: func(c *cli.Context, name string) {
 			s.unknown = fmt.Errorf("unknown command %q; \"berth --help\" lists them%s", name, didYouMean(c.App, name))
 		},

@@ -7,6 +7,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// wrappers are the commands whose words end with a command for a container: what follows the service is that
+// command's own, flags and all ("exec web ls -la").
+var wrappers = []string{"exec", "run"}
+
 // arrange moves a command's flags before its positional arguments, which is where the flag library wants them and
 // where docker compose users write them ("up web -d"). What follows "--" stays as it is.
 func arrange(app *cli.App, args []string) []string {
@@ -34,6 +38,7 @@ func arrange(app *cli.App, args []string) []string {
 	globals := out[: len(out)-1 : len(out)-1]
 	name := out[len(out)-1]
 	var flags, words []string
+	wraps := slices.Contains(wrappers, name)
 	for len(rest) > 0 {
 		a := rest[0]
 		switch {
@@ -41,6 +46,10 @@ func arrange(app *cli.App, args []string) []string {
 			words, rest = append(words, rest[1:]...), nil
 			continue
 		case len(a) < 2 || a[0] != '-':
+			if wraps {
+				words, rest = append(words, rest...), nil
+				continue
+			}
 			words, rest = append(words, a), rest[1:]
 			continue
 		}
@@ -52,14 +61,14 @@ func arrange(app *cli.App, args []string) []string {
 			globals, rest = append(globals, rest[:n]...), rest[n:]
 			continue
 		}
-		n := 1
-		if takesValue(cmd.Flags, a) && len(rest) > 1 {
-			n = 2
+		spelt := spell(cmd.Flags, a)
+		flags, rest = append(flags, spelt...), rest[1:]
+		if takesValue(cmd.Flags, spelt[len(spelt)-1]) && len(rest) > 0 {
+			flags, rest = append(flags, rest[0]), rest[1:]
 		}
-		flags, rest = append(flags, rest[:n]...), rest[n:]
 	}
 	out = append(append(globals, name), flags...)
-	if len(words) > 0 && strings.HasPrefix(words[0], "-") {
+	if len(words) > 0 && (wraps || strings.HasPrefix(words[0], "-")) {
 		out = append(out, "--")
 	}
 	return append(out, words...)
@@ -76,14 +85,31 @@ func defines(flags []cli.Flag, written string) bool {
 	return false
 }
 
-// takesValue reports whether the flag as written (-f, --file, -dn) consumes the next argument.
+// spell writes joined short flags one by one, the way the flag library knows them: -it is -i -t, -t5 is -t=5, -itu is
+// -i -t -u. What is none of these stays as it is.
+func spell(flags []cli.Flag, written string) []string {
+	if strings.HasPrefix(written, "--") || len(written) < 3 || defines(flags, written) {
+		return []string{written}
+	}
+	var out []string
+	for i, c := range written[1:] {
+		one := "-" + string(c)
+		if !defines(flags, one) {
+			return []string{written}
+		}
+		if after := written[i+1+len(string(c)):]; takesValue(flags, one) && after != "" {
+			return append(out, one+"="+strings.TrimPrefix(after, "="))
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// takesValue reports whether the flag as written (-f, --file) consumes the next argument.
 func takesValue(flags []cli.Flag, written string) bool {
 	name := strings.TrimLeft(written, "-")
 	if strings.Contains(name, "=") {
 		return false
-	}
-	if !strings.HasPrefix(written, "--") && len(name) > 1 {
-		name = name[len(name)-1:] // combined short options: the last one may take a value
 	}
 	for _, f := range flags {
 		if slices.Contains(f.Names(), name) {

@@ -112,8 +112,7 @@ func (ss *session) stopAttached(ctx context.Context, services []string) error {
 	ss.display = display
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	kill := func() { cancel(errInterrupted) }
-	ss.second.Store(&kill)
+	ss.onSecond(func() { cancel(errInterrupted) })
 	list, _, err := ss.containers(ctx, services)
 	if err != nil {
 		return err

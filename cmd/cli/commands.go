@@ -10,6 +10,7 @@ import (
 func commands(s *settings) []*cli.Command {
 	return slices.Concat(
 		projectCommands(s),
+		processCommands(s),
 		lookingCommands(s),
 		clusterCommands(s),
 	)
@@ -21,6 +22,13 @@ func projectCommands(s *settings) []*cli.Command {
 		upCommand(s),
 		downCommand(s),
 		scaleCommand(s),
+	}
+}
+
+// processCommands work with the processes and files in containers.
+func processCommands(s *settings) []*cli.Command {
+	return []*cli.Command{
+		execCommand(s),
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/urfave/cli/v2"
 
@@ -23,8 +22,8 @@ import (
 // settings are the global flags and what the system gave; one value serves one run.
 type settings struct {
 	env     Env
-	unknown error                  // an unknown command was typed
-	second  atomic.Pointer[func()] // what a second interrupt does; nil exits at once
+	unknown error // an unknown command was typed
+	signalling
 }
 
 func (s *settings) globalFlags() []cli.Flag {
