@@ -129,7 +129,7 @@ func (o *observation) run(ctx context.Context) error {
 		o.networks, err = api.NetworkList(each, network.ListOptions{})
 		return err
 	})
-	if p := o.query.Compose; p == nil || len(p.Volumes) > 0 {
+	if p := o.query.Compose; p == nil || o.query.Cluster || len(p.Volumes) > 0 {
 		g.Go(func() error {
 			list, err := api.VolumeList(each, volume.ListOptions{})
 			o.volumes = list.Volumes
