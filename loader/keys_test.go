@@ -69,4 +69,3 @@ func TestAPlainProjectHasNoWarnings(t *testing.T) {
 		t.Errorf("warnings: %q", w)
 	}
 }
-
