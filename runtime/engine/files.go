@@ -32,10 +32,14 @@ type injected struct {
 	Content  string
 	UID, GID int
 	Mode     int64
+	Own      bool // mode and owner are those that Path has
 }
 
-// files resolves the service's secrets and configs. It does not read them.
+// files resolves the service's secrets and configs, and files of the user's that are sent along. It does not read them.
 func (c *creation) files(s *CreateSpec, _ surroundings) error {
+	for _, f := range s.Service.Files {
+		c.Files = append(c.Files, injected{Target: f.Target, Path: f.Path, Own: true})
+	}
 	if s.Project.Compose == nil {
 		return nil
 	}
@@ -161,6 +165,10 @@ func (f injected) pack(w *tar.Writer) error {
 		content, err := os.ReadFile(f.Path)
 		if err != nil {
 			return fmt.Errorf("source of %s: %w", f.Target, err)
+		}
+		if f.Own {
+			f.Mode = permissions(info)
+			f.UID, f.GID = owner(info)
 		}
 		return f.write(w, f.Target, content)
 	}
