@@ -55,22 +55,13 @@ func (s *sources) relativeBinds(ctx context.Context) (relativeBinds, error) {
 	return found, nil
 }
 
-// checkBinds refuses relative binds on a cluster: the engine of another host would mount an empty folder in silence.
-func (s *sources) checkBinds(compose *types.Project, relative relativeBinds) error {
-	const advice = "%s is a path on this machine and the project's files are not sent to the hosts; " +
-		"use a named volume, or an absolute path that is present on the host"
-	for _, name := range compose.ServiceNames() {
-		for i, v := range compose.Services[name].Volumes {
-			if path, ok := relative.mounts[[2]string{name, v.Target}]; ok && v.Type == types.VolumeTypeBind {
-				err := &Error{Key: fmt.Sprintf("services.%s.volumes.%d", name, i), Err: fmt.Errorf("bind mount "+advice, path)}
-				return s.locateBind(err, name, path)
-			}
-		}
-	}
+// checkDevices refuses volumes that are a relative path on the host: the engine of another host has no such folder.
+func (s *sources) checkDevices(compose *types.Project, relative relativeBinds) error {
 	for _, key := range slices.Sorted(maps.Keys(relative.volumes)) {
 		if _, used := compose.Volumes[key]; used {
-			return s.locate(&Error{Key: "volumes." + key + ".driver_opts.device",
-				Err: fmt.Errorf("bind device "+advice, relative.volumes[key])})
+			return s.locate(&Error{Key: "volumes." + key + ".driver_opts.device", Err: fmt.Errorf(
+				"bind device %s is a path on this machine, and a volume is made on the host; "+
+					"mount the folder in the service instead, or use an absolute path that is present on the host", relative.volumes[key])})
 		}
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// unhonoured is a compose key that berth reads but does not act on yet. README.md's table is made from the list below
-// (a test compares them), and so are the warnings.
+// unhonoured is a compose key that berth reads but does not act on. The warnings are made from the list below; README.md
+// lists these keys, and all others, with the same reasons (a test compares them).
 type unhonoured struct {
 	key     string // below services.<name>, unless it starts at the top: "jobs"
 	reason  string
@@ -35,6 +35,10 @@ var unhonouredKeys = []unhonoured{
 		in: deployed(func(d *types.DeployConfig) bool { return d.EndpointMode != "" && d.EndpointMode != "dnsrr" })},
 	{key: "deploy.mode", reason: "a job mode runs as an ordinary service, which does not end",
 		in: deployed(func(d *types.DeployConfig) bool { return strings.HasSuffix(d.Mode, "-job") })},
+	{key: "deploy.restart_policy.delay", reason: "the engine decides how long it waits between two starts",
+		in: restarting(func(r *types.RestartPolicy) bool { return r.Delay != nil && *r.Delay > 0 })},
+	{key: "deploy.restart_policy.window", reason: "the engine counts attempts in a row, over any time",
+		in: restarting(func(r *types.RestartPolicy) bool { return r.Window != nil && *r.Window > 0 })},
 	{key: "deploy.resources.reservations.generic_resources", reason: "hosts are not chosen by them",
 		in: reserving(func(r *types.Resource) bool { return len(r.GenericResources) > 0 })},
 	{key: "deploy.resources.reservations.devices", reason: "the engine gets the request, but hosts are not chosen by their devices", cluster: true,
@@ -71,6 +75,10 @@ func reserving(f func(*types.Resource) bool) func(*types.ServiceConfig) bool {
 	return deployed(func(d *types.DeployConfig) bool {
 		return d.Resources.Reservations != nil && f(d.Resources.Reservations)
 	})
+}
+
+func restarting(f func(*types.RestartPolicy) bool) func(*types.ServiceConfig) bool {
+	return deployed(func(d *types.DeployConfig) bool { return d.RestartPolicy != nil && f(d.RestartPolicy) })
 }
 
 // keyWarnings says one sentence for each key that the project uses and berth does not honour.

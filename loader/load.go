@@ -47,10 +47,15 @@ func Load(ctx context.Context, o Options) (*placement.Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkBinds(compose, relative); err != nil {
+	if err := s.checkDevices(compose, relative); err != nil {
 		return nil, err
 	}
 	p.Warnings = slices.Concat(s.warnings, s.versionWarnings(), logged, keyWarnings(compose, o.Cluster))
+	if o.Cluster {
+		if err := s.ship(p, relative); err != nil {
+			return nil, s.locate(err)
+		}
+	}
 	return p, nil
 }
 

@@ -35,10 +35,14 @@ type Options struct {
 	AllResources bool
 	// Compatibility is --compatibility; COMPOSE_COMPATIBILITY sets it too.
 	Compatibility bool
-	// Cluster is true with an inventory of two hosts or more: what cannot work there is refused.
+	// Cluster is true with an inventory of two hosts or more: what cannot work there is refused, and relative bind mounts
+	// become what can be sent to the hosts.
 	Cluster bool
 	// Seen remembers inputs that are known to be valid; nil checks every time.
 	Seen Seen
+	// NoContents leaves the content of relative bind mounts unread, for commands that make no container: config hashes and
+	// the names of volumes that are only read then are not those of the content.
+	NoContents bool
 
 	// The rest is for `config` only.
 

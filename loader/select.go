@@ -50,7 +50,24 @@ func Select(p *placement.Project, names []string, o SelectOptions) (*placement.P
 		return nil, err
 	}
 	selected.Warnings, selected.EnvFiles, selected.Separator = p.Warnings, p.EnvFiles, p.Separator
+	carry(p, selected)
 	return selected, nil
+}
+
+// carry takes over what a cluster made of relative bind mounts (see ship), which p.Compose does not say.
+func carry(p, selected *placement.Project) {
+	for _, s := range selected.Services {
+		from := p.Service(s.Name)
+		s.Mounts, s.Files, s.ConfigHash, s.Spec = from.Mounts, from.Files, from.ConfigHash, from.Spec
+	}
+	for _, v := range p.Volumes {
+		used := func(s *placement.Service) bool {
+			return slices.ContainsFunc(s.Mounts, func(m placement.Mount) bool { return m.Type == types.VolumeTypeVolume && m.Source == v.Key })
+		}
+		if v.Seed != nil && slices.ContainsFunc(selected.Services, used) {
+			selected.Volumes = append(selected.Volumes, v)
+		}
+	}
 }
 
 // Scale sets how many tasks services have, in place: `--scale web=3`. All is checked before anything changes.

@@ -82,6 +82,7 @@ type Service struct {
 	Ports     []Port       // published in host mode
 	Networks  []Attachment // networks by key, in priority order; empty with network_mode
 	Mounts    []Mount
+	Files     []File       // of the user's machine, copied into the container before it starts (on a cluster)
 	DependsOn []Dependency // sorted by service name
 	// SharesWith names the services whose namespaces or volumes this one uses (network_mode: service:x, ipc, pid,
 	// volumes_from). Replica i lands beside replica i.
@@ -124,6 +125,13 @@ type Mount struct {
 	Source   string // key in the project's volumes, or a path; "" for anonymous volumes
 	Target   string
 	ReadOnly bool
+}
+
+// File is a file of the user's machine that a service sees at Target, with its own mode and owner. What the container
+// writes to it stays in that container.
+type File struct {
+	Path   string // absolute, on the user's machine
+	Target string
 }
 
 // Port is one published port in host mode.
@@ -174,6 +182,17 @@ type VolumeSpec struct {
 	// ConfigHash is the SHA-256 hex of the compose entry, the com.docker.compose.config-hash label of the volume.
 	ConfigHash string
 	Spec       *types.VolumeConfig
+	// Seed is what the volume is filled with where it is made; nil for a volume that starts empty.
+	Seed *Seed
+}
+
+// Seed is a folder of the user's machine that a volume stands for: a relative bind mount on a cluster.
+type Seed struct {
+	Path string // absolute; "" for a folder that does not exist, which is an empty volume
+	// Fixed says that services only read it: the volume's name has the content's hash in it, so that its content never
+	// changes, it can be made on any host, ties nobody to one, and goes when nothing uses it. Otherwise the folder is
+	// only where the data begins.
+	Fixed bool
 }
 
 // Reservation is what a task holds of a host, and a host's capacity in the same units.
@@ -340,9 +359,12 @@ type EngineNetwork struct {
 // EngineVolume is a volume as one engine has it.
 type EngineVolume struct {
 	Host, Name, Driver string
+	Scope              string // local, or global for a driver that shows one volume on all hosts; "" is not known
 	Project, Key       string
 	ConfigHash         string
 	Labels             map[string]string
+	Fixed              bool   // made for a Seed that is Fixed
+	Unseeded           string // container that marks a seeding which has not ended; "" when there is none
 }
 
 // TaskRecord is the store's memory of where a task was put.

@@ -104,6 +104,13 @@ func (v *VolumeSpec) Local() bool {
 	return true
 }
 
+// localScope reports whether an engine says of a volume that only its own host has it, whatever the driver.
+func localScope(o *Observation, name string) bool {
+	return slices.ContainsFunc(o.Volumes, func(v EngineVolume) bool {
+		return v.Name == name && v.Scope == "local" && v.Driver != "" && v.Driver != "local"
+	})
+}
+
 // findSticky collects the volumes that tie tasks to a host. A global service has a volume of its own on each host, so
 // what it mounts ties nobody.
 func (n *Needs) findSticky(p *Project, o *Observation) {
@@ -111,7 +118,7 @@ func (n *Needs) findSticky(p *Project, o *Observation) {
 		return
 	}
 	for _, v := range p.Volumes {
-		if !v.External && v.Local() {
+		if !v.External && (v.Local() || localScope(o, v.Name)) && (v.Seed == nil || !v.Seed.Fixed) {
 			n.sticky[v.Name] = true
 		}
 	}

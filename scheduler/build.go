@@ -32,12 +32,14 @@ func (u *upper) build() error {
 	u.needNetworks(m, tasks)
 	u.needVolumes(m, tasks)
 	u.pullImages(m, tasks)
+	u.seedVolumes(m, tasks)
 	for _, d := range u.drops() {
 		u.remove(d)
 	}
 	for _, t := range tasks {
 		u.containerSteps(m, t)
 	}
+	u.dropSeeds(tasks)
 	if u.opts.NoStart {
 		for _, t := range tasks {
 			if t.old != nil && !t.fresh() && up(t.old) {

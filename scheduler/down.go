@@ -45,6 +45,7 @@ func Down(project string, p *placement.Project, o *placement.Observation, opts D
 	if opts.Volumes {
 		d.volumes(removed)
 	}
+	d.seeds(removed)
 	d.forgetStep()
 	d.plan.Failures = append(d.plan.Failures, leftAlone(d.w, d.away)...)
 	for i := range o.Hosts {

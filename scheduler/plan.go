@@ -25,6 +25,9 @@ const (
 	RemoveNetwork Kind = "remove network"
 	// CreateVolume makes the engine volume of Volume on Host.
 	CreateVolume Kind = "create volume"
+	// SeedVolume makes the engine volume of Volume on Host and fills it with what Volume.Seed says, by a container of
+	// Service's image that is never started. One that is there half-filled is made anew.
+	SeedVolume Kind = "seed volume"
 	// RemoveVolume removes engine volume Name on Host.
 	RemoveVolume Kind = "remove volume"
 	// Pull pulls image Name on Host.
@@ -55,12 +58,12 @@ type Step struct {
 	Why   string         // "new replica", "configuration changed", "orphan" …
 	After []int          // IDs of the steps that must have succeeded
 
-	Service     *placement.Service     // Create, Start, Stop, Pull; nil for orphans
+	Service     *placement.Service     // Create, Start, Stop, Pull, SeedVolume; nil for orphans
 	Network     *placement.NetworkSpec // CreateNetwork
-	Volume      *placement.VolumeSpec  // CreateVolume
+	Volume      *placement.VolumeSpec  // CreateVolume, SeedVolume
 	Endpoints   []placement.Endpoint   // Create on a cluster: its addresses
 	Resolvers   []netip.Addr           // Create on a cluster: the agent's name server on each of its networks
-	ImageID     string                 // Create: the image on Host; "" when a pull of this plan brings it
+	ImageID     string                 // Create, SeedVolume: the image on Host; "" when a pull of this plan brings it
 	ContainerID string                 // of a container that exists already
 	Inherit     []placement.Mount      // Create: anonymous volumes to take over (Source is the engine volume name)
 	ShareWith   map[string]string      // Create: service → container name whose namespace or volumes it uses
@@ -68,7 +71,7 @@ type Step struct {
 	To          string                 // Rename
 	Condition   placement.Condition    // Wait; Started means running
 	Running     bool                   // Wait: for "up --wait": healthy if it has a health check, else running
-	Optional    bool                   // Wait: required: false; failing is a warning and releases dependents (a wait that never ran does not)
+	Optional    bool                   // failing is a warning and releases dependents (a step that never ran does not): Wait with required: false, removal of what is of no use
 	Timeout     *time.Duration         // Stop; nil is the container's own
 	Anonymous   bool                   // Remove
 }

@@ -134,8 +134,7 @@ func (u *upper) sortedNetworks() []*placement.NetworkSpec {
 
 // needVolumes makes the named volumes that tasks mount on their hosts.
 func (u *upper) needVolumes(m *made, tasks []*task) {
-	specs := slices.Clone(u.p.Volumes)
-	slices.SortFunc(specs, func(a, b *placement.VolumeSpec) int { return strings.Compare(a.Key, b.Key) })
+	specs := u.sortedVolumes()
 	mounted := map[key]bool{} // host, volume key
 	for _, t := range tasks {
 		for _, mount := range t.set.service.Mounts {
@@ -145,7 +144,7 @@ func (u *upper) needVolumes(m *made, tasks []*task) {
 	for i := range u.o.Hosts {
 		host := u.o.Hosts[i].Name
 		for _, v := range specs {
-			if v.External || !mounted[key{host, v.Key}] {
+			if v.External || v.Seed != nil || !mounted[key{host, v.Key}] {
 				continue
 			}
 			there := u.w.volumes[key{host, v.Name}]

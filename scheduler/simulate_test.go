@@ -88,6 +88,12 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 		o.Networks = slices.DeleteFunc(o.Networks, func(n placement.EngineNetwork) bool { return n.Host == x.Host && n.Name == x.Name })
 	case CreateVolume:
 		o.Volumes = append(o.Volumes, placement.EngineVolume{Host: x.Host, Name: x.Name, Project: s.p.Name, Key: x.Volume.Key})
+	case SeedVolume:
+		if _, ok := o.Images[x.Host][s.p.ImageName(x.Service)]; !ok && x.ImageID == "" {
+			fail("the image is missing")
+		}
+		o.Volumes = slices.DeleteFunc(o.Volumes, func(v placement.EngineVolume) bool { return v.Host == x.Host && v.Name == x.Name })
+		o.Volumes = append(o.Volumes, placement.EngineVolume{Host: x.Host, Name: x.Name, Project: s.p.Name, Key: x.Volume.Key, Fixed: x.Volume.Seed.Fixed})
 	case RemoveVolume:
 		for i := range o.Containers {
 			for _, m := range o.Containers[i].Mounts {

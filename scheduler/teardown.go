@@ -138,7 +138,7 @@ func (d *downer) volumes(removed []int) {
 		host := d.o.Hosts[i].Name
 		var names []string
 		for j := range d.o.Volumes {
-			if v := &d.o.Volumes[j]; v.Host == host && d.owns(v) && d.w.ready(host) {
+			if v := &d.o.Volumes[j]; v.Host == host && d.owns(v) && !v.Fixed && d.w.ready(host) {
 				names = append(names, v.Name)
 			}
 		}
@@ -149,7 +149,11 @@ func (d *downer) volumes(removed []int) {
 				continue
 			}
 			gone[name] = true
-			d.g.add(Step{Kind: RemoveVolume, Host: host, Name: name}, removed...)
+			after := removed
+			if marker := d.w.volumes[key{host, name}].Unseeded; marker != "" {
+				after = append(slices.Clone(removed), d.g.add(Step{Kind: Remove, Host: host, Name: marker, ContainerID: marker, Why: "left by an interrupted command"}))
+			}
+			d.g.add(Step{Kind: RemoveVolume, Host: host, Name: name}, after...)
 		}
 	}
 	for volume, host := range d.o.Pins {
@@ -159,6 +163,15 @@ func (d *downer) volumes(removed []int) {
 		d.forget.DropPins = append(d.forget.DropPins, volume)
 	}
 	slices.Sort(d.forget.DropPins)
+}
+
+// seeds removes the volumes that are only copies of the user's folders, as far as nothing mounts them any more.
+func (d *downer) seeds(removed []int) {
+	for i := range d.o.Volumes {
+		if v := &d.o.Volumes[i]; v.Fixed && v.Project == d.project && d.w.ready(v.Host) && len(d.mounts(v.Host, v.Name)) == 0 {
+			dropSeed(&d.g, v, false, removed)
+		}
+	}
 }
 
 // owns reports whether an engine's volume is the project's own: one of the file's that is not external or, without a

@@ -169,8 +169,24 @@ func (ss *session) shower(p *scheduler.Plan) func(execute.Report) {
 		execute.Failed: progress.Failed, execute.Skipped: progress.Skipped,
 	}
 	return func(r execute.Report) {
+		if r.Note != "" {
+			ss.display.Warn(about(r.Step, ss.inv.Cluster()) + r.Note)
+			return
+		}
 		ev := steps.Event(*r.Step, phases[r.Phase], r.Err)
 		ev.Current, ev.Total = r.Current, r.Total
 		ss.display.Event(ev)
 	}
+}
+
+// about says what a note is about: the container, and on a cluster its host.
+func about(s *scheduler.Step, cluster bool) string {
+	name := s.Name
+	if s.Replaces != "" {
+		name = s.Replaces // Name is a temporary one
+	}
+	if cluster {
+		return name + " on " + s.Host + ": "
+	}
+	return name + ": "
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -151,7 +152,7 @@ func (s *settings) open(c *cli.Context, w what) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts.Cluster = inv.Cluster()
+	opts.Cluster, opts.NoContents = inv.Cluster(), !makesContainers(c.Command.Name)
 	ss := &session{settings: s, c: c, inv: inv}
 	if ss.display, err = s.newDisplay(c, inv.Cluster(), w.silent); err != nil {
 		return nil, err
@@ -161,6 +162,12 @@ func (s *settings) open(c *cli.Context, w what) (*session, error) {
 		return nil, err
 	}
 	return ss, nil
+}
+
+// makesContainers reports whether a command may make containers, whose contents then count: reading the project's
+// folders is not for free.
+func makesContainers(command string) bool {
+	return slices.Contains([]string{"up", "create", "run", "scale", "plan", "watch", "config"}, command)
 }
 
 // connect begins to reach the hosts and loads the project meanwhile.

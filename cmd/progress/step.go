@@ -50,7 +50,7 @@ func resource(s scheduler.Step) string {
 	switch s.Kind {
 	case scheduler.CreateNetwork, scheduler.RemoveNetwork:
 		return "Network " + s.Name
-	case scheduler.CreateVolume, scheduler.RemoveVolume:
+	case scheduler.CreateVolume, scheduler.SeedVolume, scheduler.RemoveVolume:
 		return "Volume " + s.Name
 	case scheduler.Pull:
 		return "Image " + s.Name
@@ -70,6 +70,8 @@ func words(s scheduler.Step) (before, after string) {
 	switch s.Kind {
 	case scheduler.CreateNetwork, scheduler.CreateVolume:
 		return "Creating", "Created"
+	case scheduler.SeedVolume:
+		return "Seeding", "Seeded"
 	case scheduler.RemoveNetwork, scheduler.RemoveVolume, scheduler.Remove:
 		return "Removing", "Removed"
 	case scheduler.Pull:

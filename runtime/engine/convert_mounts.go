@@ -46,7 +46,7 @@ func (c *creation) mounts(s *CreateSpec, by surroundings) error {
 		})
 	}
 	c.Files = slices.DeleteFunc(c.Files, func(f injected) bool { // a mount of the user's on the same place wins, as in compose
-		return slices.ContainsFunc(s.Service.Spec.Volumes, func(v types.ServiceVolumeConfig) bool { return path.Clean(v.Target) == f.Target })
+		return s.mountsAt(f.Target)
 	})
 	if err := c.fileVolumes(s.Service.Spec.ReadOnly); err != nil {
 		return err

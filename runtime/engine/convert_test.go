@@ -63,6 +63,7 @@ func conversion(t *testing.T, p *placement.Project, service, api string) string 
 	t.Helper()
 	s := spec(p, service)
 	s.ShareWith = map[string]string{}
+	s.Cluster = s.Service.Spec.Extensions["x-cluster"] != nil
 	for _, other := range s.Service.SharesWith {
 		s.ShareWith[other] = "shop-" + other + "-1"
 	}

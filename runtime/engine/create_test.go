@@ -210,7 +210,13 @@ secrets:
 configs:
   settings: {content: "colour=blue"}
 `)
-			id := b.up(p)["app"]
+			b.prepare(p)
+			asCluster := spec(p, "app")
+			asCluster.Cluster = true // on one host files are bound
+			id := b.create(asCluster)
+			if err := b.Start(b.ctx, id); err != nil {
+				t.Fatal(err)
+			}
 			for script, want := range map[string]string{
 				"cat /run/secrets/password":                     "s3cret",
 				"cat /run/secrets/api-token":                    "from-env",
@@ -225,6 +231,32 @@ configs:
 				}
 			}
 		})
+	}
+}
+
+func TestOnOneHostFilesOfSecretsAndConfigsAreBoundSoThatAnEditShows(t *testing.T) {
+	b := onEngine(t)
+	dir := t.TempDir()
+	write := func(content string) {
+		if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("one")
+	id := b.up(project(t, dir, `
+services:
+  app:
+    image: berth-lab/busybox:1
+    command: sleep 600
+    read_only: true
+    configs: [conf]
+    secrets: [{source: conf, mode: 0400, uid: "7", target: /run/mine}]
+configs: {conf: {file: ./conf}}
+secrets: {conf: {file: ./conf}}
+`))["app"]
+	write("two")
+	if got := b.sh(id, "cat /conf; cat /run/mine; stat -c ' %a %u' /run/mine"); got != "twoone 400 7" {
+		t.Errorf("%q; want the edit in what is bound, and mode and owner in what is copied", got)
 	}
 }
 

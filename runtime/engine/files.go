@@ -9,10 +9,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/docker/api/types/mount"
 )
 
 // secretsDir is where secrets without an absolute target go.
@@ -21,8 +23,8 @@ const secretsDir = "/run/secrets/"
 // injectedMode is the permission of secrets and configs without a mode of their own.
 const injectedMode = 0o444
 
-// injected is a secret or config that is copied into the container before it starts. The host's files are never
-// bound: they need not exist on the host that runs the task.
+// injected is a secret or config that is copied into the container before it starts: the user's files need not exist on
+// the host that runs the task.
 type injected struct {
 	Target   string // absolute, clean
 	Root     string // folder that the copy starts from, a mount of the container; "" is its root
@@ -30,10 +32,14 @@ type injected struct {
 	Content  string
 	UID, GID int
 	Mode     int64
+	Own      bool // mode and owner are those that Path has
 }
 
-// files resolves the service's secrets and configs. It does not read them.
+// files resolves the service's secrets and configs, and files of the user's that are sent along. It does not read them.
 func (c *creation) files(s *CreateSpec, _ surroundings) error {
+	for _, f := range s.Service.Files {
+		c.Files = append(c.Files, injected{Target: f.Target, Path: f.Path, Own: true})
+	}
 	if s.Project.Compose == nil {
 		return nil
 	}
@@ -93,9 +99,29 @@ func (c *creation) inject(s *CreateSpec, kind, dir string, ref types.FileReferen
 		if !filepath.IsAbs(f.Path) {
 			f.Path = filepath.Join(s.Project.Dir, f.Path)
 		}
+		if !s.Cluster && ref.UID == "" && ref.GID == "" && ref.Mode == nil {
+			c.bind(s, f)
+			return nil
+		}
 	}
 	c.Files = append(c.Files, f)
 	return nil
+}
+
+// bind lets the container see the user's own file, as docker compose does on one host: an edit shows at once. A mount of
+// the user's on the same place wins.
+func (c *creation) bind(s *CreateSpec, f injected) {
+	if s.mountsAt(f.Target) {
+		return
+	}
+	c.Host.Mounts = append(c.Host.Mounts, mount.Mount{
+		Type: mount.TypeBind, Source: f.Path, Target: f.Target, ReadOnly: true, BindOptions: &mount.BindOptions{},
+	})
+}
+
+// mountsAt reports whether the service mounts something of its own on a place.
+func (s *CreateSpec) mountsAt(target string) bool {
+	return slices.ContainsFunc(s.Service.Spec.Volumes, func(v types.ServiceVolumeConfig) bool { return path.Clean(v.Target) == target })
 }
 
 func number(s string) (int, error) {
@@ -139,6 +165,10 @@ func (f injected) pack(w *tar.Writer) error {
 		content, err := os.ReadFile(f.Path)
 		if err != nil {
 			return fmt.Errorf("source of %s: %w", f.Target, err)
+		}
+		if f.Own {
+			f.Mode = permissions(info)
+			f.UID, f.GID = owner(info)
 		}
 		return f.write(w, f.Target, content)
 	}

@@ -36,6 +36,7 @@ const (
 	labelMemory  = "berth.memory"  // reserved bytes
 	labelAgent   = "berth.agent"   // on berth's agent: its version
 	labelCluster = "berth.cluster" // on berth's agent: the cluster's ID
+	labelSeed    = "berth.seed"    // on a volume that stands for a folder of the user's: "fixed" or "data"; on the container that fills one: the volume's name
 	labelMark    = "berth.mark"    // on a container that is never started: who holds what its name stands for
 )
 

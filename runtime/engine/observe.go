@@ -356,10 +356,21 @@ func (o *observation) fillVolumes(snap *Snapshot) {
 		}
 		snap.Volumes = append(snap.Volumes, placement.EngineVolume{
 			Host: o.engine.host.Name, Name: v.Name, Driver: v.Driver, Project: project, Key: v.Labels[labelVolume],
-			ConfigHash: v.Labels[labelConfigHash], Labels: v.Labels,
+			ConfigHash: v.Labels[labelConfigHash], Labels: v.Labels, Scope: v.Scope, Fixed: v.Labels[labelSeed] == seedFixed,
+			Unseeded: o.unseeded(v.Name),
 		})
 	}
 	slices.SortFunc(snap.Volumes, func(a, b placement.EngineVolume) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// unseeded is the name of the container that marks a volume as not filled yet, "" when there is none.
+func (o *observation) unseeded(volume string) string {
+	for i := range o.containers {
+		if o.containers[i].Labels[labelSeed] == volume {
+			return containerName(o.containers[i].Names)
+		}
+	}
+	return ""
 }
 
 // problem says in one sentence why an engine could not be observed.

@@ -38,7 +38,8 @@ type Report struct {
 	Phase Phase
 	Err   error // of Warned and Failed
 
-	Current, Total int64 // bytes of a pull, on repeated Working reports
+	Current, Total int64  // bytes of a pull, on repeated Working reports
+	Note           string // a sentence for the user, on repeated Working reports
 }
 
 // Failure is one step that failed.

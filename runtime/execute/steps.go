@@ -28,6 +28,14 @@ func (r *runner) do(ctx context.Context, s *scheduler.Step) error {
 		return r.removeNetwork(ctx, e, s)
 	case scheduler.CreateVolume:
 		return e.CreateVolume(ctx, r.world.Project, s.Volume)
+	case scheduler.SeedVolume:
+		image := s.ImageID
+		if image == "" {
+			image = r.world.Project.ImageName(s.Service)
+		}
+		skipped, err := e.SeedVolume(ctx, r.world.Project, s.Volume, image)
+		r.note(s, skipped)
+		return err
 	case scheduler.RemoveVolume:
 		return e.RemoveVolume(ctx, s.Name)
 	case scheduler.Pull:
@@ -87,7 +95,7 @@ func (r *runner) removeNetwork(ctx context.Context, e *engine.Engine, s *schedul
 }
 
 func (r *runner) create(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
-	id, _, err := e.Create(ctx, engine.CreateSpec{
+	id, warnings, err := e.Create(ctx, engine.CreateSpec{
 		Project: r.world.Project, Service: s.Service, Task: s.Task, Name: s.Name, Replaces: s.Replaces,
 		Cluster: r.world.Cluster, Endpoints: s.Endpoints, Resolvers: s.Resolvers, Inherit: s.Inherit,
 		ShareWith: s.ShareWith, ImageID: s.ImageID,
@@ -95,8 +103,16 @@ func (r *runner) create(ctx context.Context, e *engine.Engine, s *scheduler.Step
 	if err != nil {
 		return err
 	}
+	r.note(s, warnings)
 	r.created(s.Host, s.Name, id)
 	return nil
+}
+
+// note tells what a step that goes on has to say.
+func (r *runner) note(s *scheduler.Step, sentences []string) {
+	for _, n := range sentences {
+		r.report(Report{Step: s, Phase: Working, Note: n})
+	}
 }
 
 func (r *runner) start(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
