@@ -24,6 +24,7 @@ const (
 	labelReplace     = "com.docker.compose.replace"
 	labelNetwork     = "com.docker.compose.network"
 	labelVolume      = "com.docker.compose.volume"
+	labelBuilder     = "com.docker.compose.image.builder"
 	composePrefix    = "com.docker.compose."
 )
 
@@ -123,4 +124,13 @@ func reservation(labels map[string]string) placement.Reservation {
 // ownLabel reports whether a label is bookkeeping of compose or berth, not the user's.
 func ownLabel(key string) bool {
 	return strings.HasPrefix(key, composePrefix) || key == labelBerth || key == labelTask || key == labelCPUs || key == labelMemory
+}
+
+// ImageLabels are the labels of an image built for a service.
+func ImageLabels(project, service string, classic bool) map[string]string {
+	labels := map[string]string{labelProject: project, labelService: service, labelVersion: composeVersion}
+	if classic {
+		labels[labelBuilder] = "classic"
+	}
+	return labels
 }
