@@ -44,6 +44,7 @@ func Down(project string, p *placement.Project, o *placement.Observation, opts D
 	removed := d.containers()
 	d.record(removed)
 	d.networks(removed)
+	d.images(removed)
 	if opts.Volumes {
 		d.volumes(removed)
 	}

@@ -87,7 +87,7 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 		}
 		o.Networks = slices.DeleteFunc(o.Networks, func(n placement.EngineNetwork) bool { return n.Host == x.Host && n.Name == x.Name })
 	case CreateVolume:
-		o.Volumes = append(o.Volumes, placement.EngineVolume{Host: x.Host, Name: x.Name, Project: s.p.Name, Key: x.Volume.Key})
+		o.Volumes = append(o.Volumes, placement.EngineVolume{Host: x.Host, Name: x.Name, Project: s.p.Name, Key: x.Volume.Key, ConfigHash: x.Volume.ConfigHash})
 	case RemoveVolume:
 		for i := range o.Containers {
 			for _, m := range o.Containers[i].Mounts {
@@ -122,6 +122,14 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 		for n := range c.Networks {
 			c.Networks[n] = ""
 		}
+	case Restart:
+		found().State = "running"
+	case Kill:
+		found().State = "exited"
+	case Pause:
+		found().State = "paused"
+	case Unpause:
+		found().State = "running"
 	case Remove:
 		if c := found(); c.Running() {
 			fail("it runs")

@@ -10,6 +10,7 @@ import (
 func commands(s *settings) []*cli.Command {
 	return slices.Concat(
 		projectCommands(s),
+		containerCommands(s),
 		lookingCommands(s),
 		clusterCommands(s),
 	)
@@ -19,8 +20,23 @@ func commands(s *settings) []*cli.Command {
 func projectCommands(s *settings) []*cli.Command {
 	return []*cli.Command{
 		upCommand(s),
+		createCommand(s),
 		downCommand(s),
 		scaleCommand(s),
+	}
+}
+
+// containerCommands act on containers that are there.
+func containerCommands(s *settings) []*cli.Command {
+	return []*cli.Command{
+		startCommand(s),
+		stopCommand(s),
+		restartCommand(s),
+		killCommand(s),
+		pauseCommand(s),
+		unpauseCommand(s),
+		rmCommand(s),
+		waitCommand(s),
 	}
 }
 
