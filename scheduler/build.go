@@ -30,12 +30,12 @@ func (u *upper) build() error {
 	}
 	u.restartStops(tasks)
 	u.needNetworks(m, tasks)
-	u.needVolumes(m, tasks)
-	u.pullImages(m, tasks)
-	u.seedVolumes(m, tasks)
 	for _, d := range u.drops() {
 		u.remove(d)
 	}
+	u.needVolumes(m)
+	u.pullImages(m, tasks)
+	u.seedVolumes(m, tasks)
 	for _, t := range tasks {
 		u.containerSteps(m, t)
 	}
@@ -147,10 +147,15 @@ func (u *upper) containerSteps(m *made, t *task) {
 			u.warn("%s moves from host %s to %s; its anonymous volumes stay behind", t.Task, t.old.Host, t.host)
 		}
 	default:
-		create.Name, create.Replaces, create.Why = temporaryName(t.old, t.name), t.old.Name, t.recreate
-		if !u.opts.RenewAnonVolumes || !t.set.selected {
+		if create.Why = t.recreate; !u.opts.RenewAnonVolumes || !t.set.selected {
 			create.Inherit = inherited(t.set.service, t.old)
 		}
+		if t.renews {
+			t.created = u.g.add(create, append(before, t.removed)...)
+			t.named = t.created
+			return
+		}
+		create.Name, create.Replaces = temporaryName(t.old, t.name), t.old.Name
 		t.created = u.g.add(create, before...)
 		if t.stopped != none {
 			u.g.need(t.created, t.stopped)
@@ -162,9 +167,12 @@ func (u *upper) containerSteps(m *made, t *task) {
 	}
 }
 
-// removeOld takes the container that is there away once its successor is made, and after those who depend on it are
-// stopped.
+// removeOld takes the container that is there away, once its successor is made if there is a step for that yet, and
+// after those who depend on it are stopped.
 func (u *upper) removeOld(t *task, why string) {
+	if t.removed != none {
+		return
+	}
 	if t.stopped == none && up(t.old) {
 		s := t.onOld(Stop)
 		s.Why, s.Timeout = why, u.opts.Timeout

@@ -15,6 +15,7 @@ type downer struct {
 	o       *placement.Observation
 	opts    DownOptions
 	w       *view
+	deps    map[string][]placement.Dependency // by service
 
 	chosen map[string]bool        // services to take down; nil is all
 	drops  []*drop                // containers that go
@@ -37,11 +38,13 @@ func Down(project string, p *placement.Project, o *placement.Observation, opts D
 		plan: &Plan{Project: project, Cluster: o.Cluster}, away: map[string][]placement.Task{},
 		kept: map[string][]string{},
 	}
+	d.deps = dependencies(p, d.w.containers)
 	d.choose()
 	d.sort()
 	removed := d.containers()
 	d.record(removed)
 	d.networks(removed)
+	d.images(removed)
 	if opts.Volumes {
 		d.volumes(removed)
 	}
@@ -60,54 +63,15 @@ func Down(project string, p *placement.Project, o *placement.Observation, opts D
 	return d.plan
 }
 
-// dependencies lists what a service depends on: from the file, else from its containers' labels
-// (com.docker.compose.depends_on, "db:service_healthy:false,cache:…").
-func (d *downer) dependencies() map[string][]string {
-	all := map[string][]string{}
-	if d.p != nil {
-		for _, s := range d.p.Services {
-			all[s.Name] = append(all[s.Name], s.SharesWith...)
-			for _, dep := range s.DependsOn {
-				all[s.Name] = append(all[s.Name], dep.Service)
-			}
-		}
-	}
-	for i := range d.w.containers {
-		c := &d.w.containers[i]
-		if d.p != nil && d.p.Service(c.Task.Service) != nil {
-			continue
-		}
-		for _, entry := range strings.Split(c.Labels["com.docker.compose.depends_on"], ",") {
-			if name, _, _ := strings.Cut(entry, ":"); name != "" && !slices.Contains(all[c.Task.Service], name) {
-				all[c.Task.Service] = append(all[c.Task.Service], name)
-			}
-		}
-	}
-	return all
-}
-
 // choose decides which containers go.
 func (d *downer) choose() {
 	if len(d.opts.Services) > 0 {
 		d.chosen = map[string]bool{}
-		dependents := map[string][]string{}
-		for s, deps := range d.dependencies() {
-			for _, dep := range deps {
-				dependents[dep] = append(dependents[dep], s)
-			}
-		}
-		var visit func(name string)
-		visit = func(name string) {
-			if !d.chosen[name] {
-				d.chosen[name] = true
-				for _, s := range dependents[name] {
-					visit(s)
-				}
-			}
-		}
 		for _, s := range d.opts.Services {
-			visit(s)
+			d.chosen[s] = true
 		}
+		above := dependents(d.deps, nil)
+		reach(d.chosen, func(s string) []string { return above[s] })
 	}
 	for i := range d.w.containers {
 		c := &d.w.containers[i]
@@ -143,25 +107,9 @@ func (d *downer) takes(service string) bool { return d.chosen == nil || d.chosen
 
 // sort puts the containers of dependents first, then by service, number, host and name.
 func (d *downer) sort() {
-	deps := d.dependencies()
-	depth := map[string]int{} // longest way down to a service without dependencies
-	visiting := map[string]bool{}
-	var measure func(s string) int
-	measure = func(s string) int {
-		if n, ok := depth[s]; ok || visiting[s] {
-			return n
-		}
-		visiting[s] = true
-		n := 0
-		for _, dep := range deps[s] {
-			n = max(n, measure(dep)+1)
-		}
-		visiting[s] = false
-		depth[s] = n
-		return n
-	}
+	depth := depths(d.deps)
 	slices.SortStableFunc(d.drops, func(a, b *drop) int {
-		if n := measure(b.c.Task.Service) - measure(a.c.Task.Service); n != 0 {
+		if n := depth(b.c.Task.Service) - depth(a.c.Task.Service); n != 0 {
 			return n
 		}
 		return compareTasks(a.c.Task, b.c.Task)
@@ -171,7 +119,6 @@ func (d *downer) sort() {
 // containers stops and removes the containers, each after those of the services that depend on its own. It returns
 // the removals.
 func (d *downer) containers() []int {
-	deps := d.dependencies()
 	ends := map[string][]int{} // service → removals of what depends on it
 	var removed []int
 	for _, x := range d.drops {
@@ -189,8 +136,8 @@ func (d *downer) containers() []int {
 			d.g.need(x.removed, ends[x.c.Task.Service]...)
 		}
 		removed = append(removed, x.removed)
-		for _, dep := range deps[x.c.Task.Service] {
-			ends[dep] = append(ends[dep], x.removed)
+		for _, dep := range d.deps[x.c.Task.Service] {
+			ends[dep.Service] = append(ends[dep.Service], x.removed)
 		}
 	}
 	return removed

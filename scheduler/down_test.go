@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"strings"
 	"testing"
 
 	"berth/placement"
@@ -123,6 +124,40 @@ func TestDownKeepsTheRecordsOfAHostThatDoesNotAnswer(t *testing.T) {
 	}
 	if len(p.Failures) != 1 {
 		t.Errorf("got %v", p.Failures)
+	}
+}
+
+func TestDownTakesImagesWhenAsked(t *testing.T) {
+	s := world(host("a"), host("b"), service("db"), service("web", dependsOn("db", placement.Started)))
+	s.p.Service("web").Image = ""
+	s.o.Images["a"]["app-web"], s.o.Images["b"]["app-web"] = "sha256:web", "sha256:web"
+	s.up(t)
+	for _, c := range []struct {
+		opts DownOptions
+		file bool
+		want string
+	}{
+		{DownOptions{Images: LocalImages}, true, "a app-web, b app-web"},
+		{DownOptions{Images: AllImages}, true, "a app-web, a img, b app-web, b img"},
+		{DownOptions{Images: AllImages, Services: []string{"web"}}, true, "a app-web, b app-web"},
+		{DownOptions{Images: AllImages}, false, "a img, b app-web"},
+		{DownOptions{Images: LocalImages}, false, "b app-web"},
+		{DownOptions{}, true, ""},
+	} {
+		p := s.p
+		if !c.file {
+			p = nil
+			s.container("app-web-1").Image, s.container("app-db-1").Image = "app-web", "img"
+		}
+		var got []string
+		for _, x := range Down("app", p, s.o, c.opts).Steps {
+			if x.Kind == RemoveImage {
+				got = append(got, x.Host+" "+x.Name)
+			}
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("%+v: got %v, want %s", c.opts, got, c.want)
+		}
 	}
 }
 

@@ -309,12 +309,12 @@ func TestPlanOfAGlobalService(t *testing.T) {
 	s.up(t).change("agent", constraint("node.hostname != a"))
 	golden(t, s.plan(t), `
 		0  record
-		1  create volume app_cache on b after 0
-		2  stop agent.1 on a (host not admitted: hostname is "a", constraint wants anything but a)
-		3  remove agent.1 on a (host not admitted: hostname is "a", constraint wants anything but a) after 2
-		4  create agent.3 on b (new task of a global service) after 1
+		1  stop agent.1 on a (host not admitted: hostname is "a", constraint wants anything but a)
+		2  remove agent.1 on a (host not admitted: hostname is "a", constraint wants anything but a) after 1
+		3  create volume app_cache on b after 0
+		4  create agent.3 on b (new task of a global service) after 3
 		5  start agent.3 on b after 4
-		6  forget after 0,3`)
+		6  forget after 0,2`)
 }
 
 func TestPlanWithOrphans(t *testing.T) {

@@ -19,6 +19,9 @@ type UpOptions struct {
 	NoStart            bool // create only
 	Partial            bool // place what can be placed instead of nothing
 	Wait               bool // end with waiting until all tasks run or are healthy
+	// RenewVolumes has the user's answer for volumes that are not as the file says, by engine name: true makes them anew,
+	// without their data, and the containers that mount them. Those without an answer stay and are in Plan.Differing.
+	RenewVolumes map[string]bool
 
 	Timeout *time.Duration // of stops; nil is each container's own
 }
@@ -28,8 +31,18 @@ type DownOptions struct {
 	Services      []string // only these and what depends on them; empty is all
 	Volumes       bool     // named volumes of the project and anonymous ones too
 	RemoveOrphans bool     // containers of services that the file does not have, and one-off containers
+	Images        Images   // images of the services that go too
 	Timeout       *time.Duration
 }
+
+// Images says which images `down` removes.
+type Images string
+
+// The values of --rmi; "" removes none.
+const (
+	LocalImages Images = "local" // those without a name of their own in the file: <project>-<service>
+	AllImages   Images = "all"   // all that the services use
+)
 
 // UnplacedError says that tasks have no host, and that therefore nothing was touched, or with Partial all else was done.
 type UnplacedError struct {

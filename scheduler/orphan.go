@@ -20,7 +20,7 @@ func (u *upper) orphans() []*placement.Container {
 			}
 			continue
 		}
-		if u.p.Service(c.Task.Service) == nil && !slices.Contains(u.p.Disabled, c.Task.Service) {
+		if orphaned(u.p, c) {
 			all = append(all, c)
 		}
 	}

@@ -32,12 +32,22 @@ const (
 	RemoveVolume Kind = "remove volume"
 	// Pull pulls image Name on Host.
 	Pull Kind = "pull"
+	// RemoveImage removes image Name on Host.
+	RemoveImage Kind = "remove image"
 	// Create creates the container of Task under Name on Host; with Replaces set it carries the replace label.
 	Create Kind = "create"
 	// Start starts container Name (created by an earlier step of the plan, or there already as ContainerID).
 	Start Kind = "start"
 	// Stop stops ContainerID with Timeout.
 	Stop Kind = "stop"
+	// Restart stops ContainerID with Timeout and starts it again.
+	Restart Kind = "restart"
+	// Kill sends Signal to ContainerID.
+	Kill Kind = "kill"
+	// Pause freezes ContainerID.
+	Pause Kind = "pause"
+	// Unpause lets it go on.
+	Unpause Kind = "unpause"
 	// Remove removes ContainerID, and its anonymous volumes where Anonymous is set. Already gone is success.
 	Remove Kind = "remove"
 	// Rename gives the container made as Name its final name To.
@@ -58,7 +68,7 @@ type Step struct {
 	Why   string         // "new replica", "configuration changed", "orphan" …
 	After []int          // IDs of the steps that must have succeeded
 
-	Service     *placement.Service     // Create, Start, Stop, Pull, SeedVolume; nil for orphans
+	Service     *placement.Service     // Create, Start, Stop, Restart, Pull, SeedVolume; nil for orphans and without a file
 	Network     *placement.NetworkSpec // CreateNetwork
 	Volume      *placement.VolumeSpec  // CreateVolume, SeedVolume
 	Endpoints   []placement.Endpoint   // Create on a cluster: its addresses
@@ -72,8 +82,10 @@ type Step struct {
 	Condition   placement.Condition    // Wait; Started means running
 	Running     bool                   // Wait: for "up --wait": healthy if it has a health check, else running
 	Optional    bool                   // failing is a warning and releases dependents (a step that never ran does not): Wait with required: false, removal of what is of no use
-	Timeout     *time.Duration         // Stop; nil is the container's own
+	Timeout     *time.Duration         // Stop, Restart; nil is the container's own
+	Signal      string                 // Kill: name or number; "" is SIGKILL
 	Anonymous   bool                   // Remove
+	Spare       bool                   // RemoveNetwork, RemoveVolume, RemoveImage: what something else uses stays, with a warning
 }
 
 // Change is one store transaction.
@@ -108,6 +120,8 @@ type Plan struct {
 	Unplaced []Unplaced // tasks that no host admits; with any, only a --partial plan has steps
 	// Warnings are sentences for the user that do not stop the command: orphans, hosts that did not answer.
 	Warnings []string
+	// Differing are volumes that exist and are not as the file says, to ask the user about: see UpOptions.RenewVolumes.
+	Differing []DifferingVolume
 	// Running names containers that stay as they are, for progress ("Container x Running").
 	Running []placement.Container
 	// Failures are sentences about tasks that could not be dealt with (their host is unreachable); the rest of the
@@ -117,6 +131,12 @@ type Plan struct {
 
 // Empty reports whether there is nothing to do.
 func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
+
+// DifferingVolume is a volume by its engine name, and the hosts where it differs from the file.
+type DifferingVolume struct {
+	Name  string
+	Hosts []string // in inventory order
+}
 
 // Unplaced is a task without a host, and why.
 type Unplaced struct {

@@ -11,11 +11,18 @@ import (
 // decideRecreate says of each task that stays on its host whether its container is replaced, and which are restarted
 // because a dependency is replaced (COMPOSE.md, "When up recreates").
 func (u *upper) decideRecreate() error {
+	if err := u.decideVolumes(); err != nil {
+		return err
+	}
 	for _, t := range u.placed() { // providers come before those who share with them
-		if t.old == nil || t.moves() || u.opts.NoRecreate {
+		if t.old == nil || t.moves() {
 			continue
 		}
-		t.recreate = u.recreateCause(t)
+		if v := u.renewedFor(t.old); v != "" {
+			t.recreate, t.renews = "volume "+v+" is made anew", true
+		} else if !u.opts.NoRecreate {
+			t.recreate = u.recreateCause(t)
+		}
 	}
 	for _, st := range u.order {
 		if !st.inScope {

@@ -132,33 +132,6 @@ func (u *upper) sortedNetworks() []*placement.NetworkSpec {
 	return all
 }
 
-// needVolumes makes the named volumes that tasks mount on their hosts.
-func (u *upper) needVolumes(m *made, tasks []*task) {
-	specs := u.sortedVolumes()
-	mounted := map[key]bool{} // host, volume key
-	for _, t := range tasks {
-		for _, mount := range t.set.service.Mounts {
-			mounted[key{t.host, mount.Source}] = mounted[key{t.host, mount.Source}] || mount.Type == "volume"
-		}
-	}
-	for i := range u.o.Hosts {
-		host := u.o.Hosts[i].Name
-		for _, v := range specs {
-			if v.External || v.Seed != nil || !mounted[key{host, v.Key}] {
-				continue
-			}
-			there := u.w.volumes[key{host, v.Name}]
-			if there == nil {
-				m.volumes[key{host, v.Name}] = u.g.add(Step{Kind: CreateVolume, Host: host, Name: v.Name, Volume: v}, m.record)
-				continue
-			}
-			if want := v.ConfigHash; there.Project == u.p.Name && there.ConfigHash != "" && want != "" && there.ConfigHash != want {
-				u.warn("volume %s differs from the file and is left as it is, with its data; remove it to have it made anew", v.Name)
-			}
-		}
-	}
-}
-
 // pullImages pulls images where they are missing, or always where the policy says so.
 func (u *upper) pullImages(m *made, tasks []*task) {
 	for _, t := range tasks {

@@ -42,14 +42,14 @@ func (u *upper) seedVolumes(m *made, tasks []*task) {
 func (u *upper) mounting(tasks []*task, host string, v *placement.VolumeSpec) *task {
 	var found *task
 	for _, t := range tasks {
-		if t.host == host && mountsVolume(t.set.service, v.Key) && (found == nil || !found.fresh() && t.fresh()) {
+		if t.host == host && serviceMounts(t.set.service, v.Key) && (found == nil || !found.fresh() && t.fresh()) {
 			found = t
 		}
 	}
 	return found
 }
 
-func mountsVolume(s *placement.Service, key string) bool {
+func serviceMounts(s *placement.Service, key string) bool {
 	return slices.ContainsFunc(s.Mounts, func(m placement.Mount) bool { return m.Type == "volume" && m.Source == key })
 }
 

@@ -87,7 +87,7 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 		}
 		o.Networks = slices.DeleteFunc(o.Networks, func(n placement.EngineNetwork) bool { return n.Host == x.Host && n.Name == x.Name })
 	case CreateVolume:
-		o.Volumes = append(o.Volumes, placement.EngineVolume{Host: x.Host, Name: x.Name, Project: s.p.Name, Key: x.Volume.Key})
+		o.Volumes = append(o.Volumes, placement.EngineVolume{Host: x.Host, Name: x.Name, Project: s.p.Name, Key: x.Volume.Key, ConfigHash: x.Volume.ConfigHash})
 	case SeedVolume:
 		if _, ok := o.Images[x.Host][s.p.ImageName(x.Service)]; !ok && x.ImageID == "" {
 			fail("the image is missing")
@@ -128,6 +128,14 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 		for n := range c.Networks {
 			c.Networks[n] = ""
 		}
+	case Restart:
+		found().State = "running"
+	case Kill:
+		found().State = "exited"
+	case Pause:
+		found().State = "paused"
+	case Unpause:
+		found().State = "running"
 	case Remove:
 		if c := found(); c.Running() {
 			fail("it runs")

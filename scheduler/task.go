@@ -21,6 +21,7 @@ type task struct {
 	unplaced bool
 	why      string // of a new container
 	recreate string // why the old container is replaced; "" keeps it
+	renews   bool   // the old container goes first, as a volume that it mounts is made anew
 	restart  bool   // stop and start, because a dependency is recreated
 
 	name      string // final container name

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -107,7 +108,7 @@ func (d *downer) networks(removed []int) {
 				d.plan.Warnings = append(d.plan.Warnings, fmt.Sprintf("network %s%s is still in use by %s and stays", name, d.on(host), users))
 				continue
 			}
-			d.g.add(Step{Kind: RemoveNetwork, Host: host, Name: name, Network: found[name]}, after...)
+			d.g.add(Step{Kind: RemoveNetwork, Host: host, Name: name, Network: found[name], Spare: true}, after...)
 		}
 	}
 }
@@ -153,7 +154,8 @@ func (d *downer) volumes(removed []int) {
 			if marker := d.w.volumes[key{host, name}].Unseeded; marker != "" {
 				after = append(slices.Clone(removed), d.g.add(Step{Kind: Remove, Host: host, Name: marker, ContainerID: marker, Why: "left by an interrupted command"}))
 			}
-			d.g.add(Step{Kind: RemoveVolume, Host: host, Name: name}, after...)
+			// On a cluster the pin must not be forgotten of a volume that stays: there its removal has to succeed.
+			d.g.add(Step{Kind: RemoveVolume, Host: host, Name: name, Spare: !d.o.Cluster}, after...)
 		}
 	}
 	for volume, host := range d.o.Pins {
@@ -187,11 +189,46 @@ func (d *downer) owns(v *placement.EngineVolume) bool {
 func (d *downer) mounts(host, volume string) []string {
 	var names []string
 	for _, c := range d.stays {
-		if c.Host == host && slices.ContainsFunc(c.Mounts, func(m placement.Mount) bool { return m.Type == "volume" && m.Source == volume }) {
+		if c.Host == host && mountsVolume(c, volume) {
 			names = append(names, c.Name)
 		}
 	}
 	return names
+}
+
+// images removes the images of the services that go, on each host that has them.
+func (d *downer) images(removed []int) {
+	if d.opts.Images == "" {
+		return
+	}
+	wanted := map[key]bool{} // host, reference
+	for _, x := range d.drops {
+		if d.p == nil && (d.opts.Images == AllImages || d.local(x.c)) {
+			wanted[key{x.c.Host, x.c.Image}] = true
+		}
+	}
+	if d.p != nil {
+		for _, s := range d.p.Services {
+			for i := range d.o.Hosts {
+				if host, ref := d.o.Hosts[i].Name, d.p.ImageName(s); d.takes(s.Name) && (d.opts.Images == AllImages || s.Image == "") && d.o.Images[host][ref] != "" {
+					wanted[key{host, ref}] = true
+				}
+			}
+		}
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(wanted), func(a, b key) int {
+		return cmp.Or(cmp.Compare(d.w.order(a.a), d.w.order(b.a)), cmp.Compare(a.b, b.b))
+	}) {
+		if d.w.ready(k.a) {
+			d.g.add(Step{Kind: RemoveImage, Host: k.a, Name: k.b, Spare: true}, removed...)
+		}
+	}
+}
+
+// local reports whether a container's image has the name that builds get: <project>-<service>.
+func (d *downer) local(c *placement.Container) bool {
+	name, _, _ := strings.Cut(c.Image, ":")
+	return name == d.project+"-"+c.Task.Service || name == d.project+"_"+c.Task.Service
 }
 
 // forgetStep drops the records of what is gone, after everything else.

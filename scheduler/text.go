@@ -48,6 +48,10 @@ func (s *Step) text(host bool) string {
 		}
 	case Rename:
 		word("to %s", s.To)
+	case Kill:
+		if s.Signal != "" {
+			word("with %s", s.Signal)
+		}
 	case Wait:
 		word("%s", s.waitsFor())
 	}

@@ -28,6 +28,8 @@ type upper struct {
 	away     map[string][]placement.Task // by host that does not answer
 	lost     map[string][]placement.Task // by host that is not in the inventory
 
+	renewed map[key]bool // volumes that are made anew: host, name
+
 	change *Change
 	forget *Change
 	g      graph
@@ -45,7 +47,7 @@ func Up(p *placement.Project, o *placement.Observation, opts UpOptions) (*Plan, 
 		p: p, o: o, opts: opts, w: newView(p.Name, o),
 		networks: map[string]*placement.NetworkSpec{}, volumes: map[string]*placement.VolumeSpec{},
 		byName: map[string]*set{}, away: map[string][]placement.Task{}, lost: map[string][]placement.Task{},
-		change: newChange(o), forget: newChange(o), plan: &Plan{Project: p.Name, Cluster: o.Cluster},
+		renewed: map[key]bool{}, change: newChange(o), forget: newChange(o), plan: &Plan{Project: p.Name, Cluster: o.Cluster},
 	}
 	for _, n := range p.Networks {
 		u.networks[n.Key] = n

@@ -24,6 +24,11 @@ const replans = 10
 
 // apply observes, plans and carries out, under the project's lock; with --dry-run it prints the plan and stops there.
 func (ss *session) apply(ctx context.Context, bootstrap bool, plan planner) (*scheduler.Plan, error) {
+	return ss.applyAsking(ctx, bootstrap, plan, nil)
+}
+
+// applyAsking is apply that asks before it carries out; ask may be nil.
+func (ss *session) applyAsking(ctx context.Context, bootstrap bool, plan planner, ask consent) (*scheduler.Plan, error) {
 	if dryRun(ss.c) {
 		return ss.preview(ctx, plan)
 	}
@@ -41,6 +46,13 @@ func (ss *session) apply(ctx context.Context, bootstrap bool, plan planner) (*sc
 		}
 		if err != nil {
 			return p, err
+		}
+		if ask != nil {
+			if anew, err := ask(p); err != nil {
+				return p, err
+			} else if anew {
+				continue
+			}
 		}
 		if pulled, err := ss.refresh(ctx, p, o); err != nil {
 			return p, err
@@ -96,8 +108,24 @@ func (ss *session) preview(ctx context.Context, plan planner) (*scheduler.Plan, 
 	if err != nil {
 		return p, err
 	}
+	for _, v := range p.Differing {
+		ss.display.Warn(fmt.Sprintf("volume %s differs from the file; the command asks whether to make it anew, without its data", v.Name))
+	}
+	return p, ss.print(p)
+}
+
+// print prints a plan, and says what it would leave undone.
+func (ss *session) print(p *scheduler.Plan) error {
 	fmt.Fprint(ss.env.Stdout, p.String())
-	return p, failures(p)
+	return failures(p)
+}
+
+// carry carries a plan out that needs no lock, or prints it with --dry-run, and says what it left undone.
+func (ss *session) carry(ctx context.Context, p *scheduler.Plan) error {
+	if dryRun(ss.c) {
+		return ss.print(p)
+	}
+	return errors.Join(ss.run(ctx, p), failures(p))
 }
 
 func (ss *session) warn(p *scheduler.Plan) {

@@ -11,6 +11,7 @@ func commands(s *settings) []*cli.Command {
 	return slices.Concat(
 		projectCommands(s),
 		processCommands(s),
+		containerCommands(s),
 		lookingCommands(s),
 		clusterCommands(s),
 	)
@@ -20,6 +21,7 @@ func commands(s *settings) []*cli.Command {
 func projectCommands(s *settings) []*cli.Command {
 	return []*cli.Command{
 		upCommand(s),
+		createCommand(s),
 		downCommand(s),
 		scaleCommand(s),
 	}
@@ -29,6 +31,20 @@ func projectCommands(s *settings) []*cli.Command {
 func processCommands(s *settings) []*cli.Command {
 	return []*cli.Command{
 		execCommand(s),
+	}
+}
+
+// containerCommands act on containers that are there.
+func containerCommands(s *settings) []*cli.Command {
+	return []*cli.Command{
+		startCommand(s),
+		stopCommand(s),
+		restartCommand(s),
+		killCommand(s),
+		pauseCommand(s),
+		unpauseCommand(s),
+		rmCommand(s),
+		waitCommand(s),
 	}
 }
 

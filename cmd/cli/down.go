@@ -17,7 +17,8 @@ func downCommand(s *settings) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "remove the project's named volumes too, with their data"},
 			&cli.BoolFlag{Name: "remove-orphans", Usage: "remove containers of services the file does not have"},
-			&cli.IntFlag{Name: "timeout", Aliases: []string{"t"}, Usage: "`SECONDS` a container has to stop"},
+			&cli.StringFlag{Name: "rmi", Usage: "remove images too: local (those without a name in the file) or all"},
+			timeoutFlag(),
 		},
 		Action: s.with(what{words: true, fileOptional: true, silent: true, store: true}, down),
 	}
@@ -25,11 +26,14 @@ func downCommand(s *settings) *cli.Command {
 
 func down(ss *session) error {
 	c := ss.c
+	images := scheduler.Images(c.String("rmi"))
+	if images != "" && images != scheduler.LocalImages && images != scheduler.AllImages {
+		return fmt.Errorf("down: invalid value for --rmi: %q; want local or all", images)
+	}
 	plan, err := ss.apply(c.Context, false, func(o *placement.Observation) (*scheduler.Plan, error) {
 		return scheduler.Down(ss.name, ss.project, o, scheduler.DownOptions{
 			Services: ss.services, Volumes: c.Bool("volumes"),
-			RemoveOrphans: c.Bool("remove-orphans") || truthy(ss.env.Getenv("COMPOSE_REMOVE_ORPHANS")),
-			Timeout:       timeout(c),
+			RemoveOrphans: ss.removeOrphans(), Images: images, Timeout: timeout(c),
 		}), nil
 	})
 	if errors.Is(err, cluster.ErrNoCluster) {

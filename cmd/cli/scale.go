@@ -16,6 +16,7 @@ func scaleCommand(s *settings) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "no-deps", Usage: "do not start the services that these depend on"},
 			&cli.BoolFlag{Name: "partial", Usage: "start what can be placed when not everything can"},
+			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "answer every question with yes"},
 		},
 		Action: func(c *cli.Context) error {
 			scale, err := parseScale(c.Args().Slice())
@@ -33,11 +34,13 @@ func scaleCommand(s *settings) *cli.Command {
 				if err := loader.Scale(ss.project, scale); err != nil {
 					return err
 				}
-				_, err := ss.apply(c.Context, true, func(o *placement.Observation) (*scheduler.Plan, error) {
-					return scheduler.Up(ss.project, o, scheduler.UpOptions{
-						Services: services, NoDeps: c.Bool("no-deps"), NoRecreate: true, IgnoreOrphans: true, Partial: c.Bool("partial"),
-					})
-				})
+				opts := scheduler.UpOptions{
+					Services: services, NoDeps: c.Bool("no-deps"), IgnoreOrphans: true, Partial: c.Bool("partial"),
+					RenewVolumes: map[string]bool{},
+				}
+				_, err := ss.applyAsking(c.Context, true, func(o *placement.Observation) (*scheduler.Plan, error) {
+					return scheduler.Up(ss.project, o, opts)
+				}, ss.consentToRenew(&opts))
 				return err
 			})(c)
 		},

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,60 +16,40 @@ import (
 func upCommand(s *settings) *cli.Command {
 	return &cli.Command{
 		Name: "up", Usage: "create and start the project's containers", ArgsUsage: "[SERVICE…]",
-		Flags: []cli.Flag{
+		Flags: append(makingFlags(),
 			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "do not show the containers' output"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait until the services are running or healthy; implies -d"},
 			&cli.IntFlag{Name: "wait-timeout", Usage: "`SECONDS` that --wait may take"},
-			&cli.StringSliceFlag{Name: "scale", Usage: "`SERVICE=N` replicas, repeatable"},
-			&cli.BoolFlag{Name: "force-recreate", Usage: "recreate containers that did not change"},
-			&cli.BoolFlag{Name: "no-recreate", Usage: "leave containers that are there as they are"},
 			&cli.BoolFlag{Name: "always-recreate-deps", Usage: "recreate dependencies too"},
 			&cli.BoolFlag{Name: "no-deps", Usage: "leave out the services that those named depend on"},
 			&cli.BoolFlag{Name: "no-start", Usage: "create, do not start"},
-			&cli.BoolFlag{Name: "remove-orphans", Usage: "remove containers of services the file does not have"},
 			&cli.BoolFlag{Name: "renew-anon-volumes", Aliases: []string{"V"}, Usage: "fresh anonymous volumes"},
-			&cli.IntFlag{Name: "timeout", Aliases: []string{"t"}, Usage: "`SECONDS` a container has to stop"},
-			&cli.BoolFlag{Name: "partial", Usage: "start what can be placed when not everything can"},
-			&cli.StringFlag{Name: "pull", Usage: "always, missing or never, instead of the services' pull_policy"},
+			timeoutFlag(),
 			&cli.BoolFlag{Name: "no-color", Usage: "no colours in the output"},
 			&cli.BoolFlag{Name: "no-log-prefix", Usage: "no container names in the output"},
 			&cli.BoolFlag{Name: "timestamps", Usage: "times in the output"},
-		},
+		),
 		Action: s.with(what{words: true, store: true}, up),
 	}
 }
 
 func up(ss *session) error {
 	c, began := ss.c, time.Now()
-	if c.Bool("force-recreate") && c.Bool("no-recreate") {
-		return fmt.Errorf("up: --force-recreate and --no-recreate cannot go together; give one")
-	}
-	if err := ss.scale(c.StringSlice("scale")); err != nil {
+	opts, err := ss.making()
+	if err != nil {
 		return err
 	}
-	if p := c.String("pull"); p != "" {
-		for _, svc := range ss.project.Services {
-			svc.PullPolicy = p
-		}
+	opts.NoDeps, opts.AlwaysRecreateDeps = c.Bool("no-deps"), c.Bool("always-recreate-deps")
+	opts.RenewAnonVolumes, opts.NoStart = c.Bool("renew-anon-volumes"), c.Bool("no-start")
+	opts.Wait, opts.Timeout = c.Bool("wait"), timeout(c)
+	if opts.AlwaysRecreateDeps && opts.NoRecreate {
+		return ss.incompatible("--always-recreate-deps", "--no-recreate")
 	}
-	opts := scheduler.UpOptions{
-		Services: ss.services, NoDeps: c.Bool("no-deps"), ForceRecreate: c.Bool("force-recreate"),
-		NoRecreate: c.Bool("no-recreate"), AlwaysRecreateDeps: c.Bool("always-recreate-deps"),
-		RemoveOrphans:    c.Bool("remove-orphans") || truthy(ss.env.Getenv("COMPOSE_REMOVE_ORPHANS")),
-		IgnoreOrphans:    truthy(ss.env.Getenv("COMPOSE_IGNORE_ORPHANS")),
-		RenewAnonVolumes: c.Bool("renew-anon-volumes"), NoStart: c.Bool("no-start"), Partial: c.Bool("partial"),
-		Wait: c.Bool("wait"), Timeout: timeout(c),
-	}
-	ctx := c.Context
-	if n := c.Int("wait-timeout"); n > 0 && opts.Wait {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(n)*time.Second,
-			fmt.Errorf("up: the services were not running or healthy within %d s; \"berth ps\" shows which", n))
-		defer cancel()
-	}
-	plan, err := ss.apply(ctx, true, func(o *placement.Observation) (*scheduler.Plan, error) {
+	ctx, cancel := ss.waitContext(opts.Wait)
+	defer cancel()
+	plan, err := ss.applyAsking(ctx, true, func(o *placement.Observation) (*scheduler.Plan, error) {
 		return scheduler.Up(ss.project, o, opts)
-	})
+	}, ss.consentToRenew(&opts))
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,9 @@ func FromStep(step scheduler.Step, status Status, cause error) Event {
 	before, after := words(step)
 	switch status {
 	case Working:
+		if before == "" {
+			return Event{}
+		}
 		e.Text = before
 	case Done:
 		e.Text = after
@@ -29,6 +32,9 @@ func FromStep(step scheduler.Step, status Status, cause error) Event {
 		e.Text = "Skipped"
 	case Warning:
 		e.Text = "Warning"
+		if step.Spare {
+			e.Text = "Resource is still in use" // compose's words
+		}
 		if step.Kind == scheduler.Wait {
 			e.Text = "Skipped"
 			e.Details = fmt.Sprintf("optional dependency %q failed", step.Task.Service)
@@ -52,14 +58,15 @@ func resource(s scheduler.Step) string {
 		return "Network " + s.Name
 	case scheduler.CreateVolume, scheduler.SeedVolume, scheduler.RemoveVolume:
 		return "Volume " + s.Name
-	case scheduler.Pull:
+	case scheduler.Pull, scheduler.RemoveImage:
 		return "Image " + s.Name
 	case scheduler.Create:
 		if s.Replaces != "" { // Name is temporary then
 			return "Container " + s.Replaces
 		}
 		return "Container " + s.Name
-	case scheduler.Start, scheduler.Stop, scheduler.Remove, scheduler.Wait:
+	case scheduler.Start, scheduler.Stop, scheduler.Restart, scheduler.Kill, scheduler.Pause, scheduler.Unpause,
+		scheduler.Remove, scheduler.Wait:
 		return "Container " + s.Name
 	}
 	return ""
@@ -72,7 +79,7 @@ func words(s scheduler.Step) (before, after string) {
 		return "Creating", "Created"
 	case scheduler.SeedVolume:
 		return "Seeding", "Seeded"
-	case scheduler.RemoveNetwork, scheduler.RemoveVolume, scheduler.Remove:
+	case scheduler.RemoveNetwork, scheduler.RemoveVolume, scheduler.RemoveImage, scheduler.Remove:
 		return "Removing", "Removed"
 	case scheduler.Pull:
 		return "Pulling", "Pulled"
@@ -85,6 +92,14 @@ func words(s scheduler.Step) (before, after string) {
 		return "Starting", "Started"
 	case scheduler.Stop:
 		return "Stopping", "Stopped"
+	case scheduler.Restart:
+		return "Restarting", "Started"
+	case scheduler.Kill:
+		return "Killing", "Killed"
+	case scheduler.Pause: // docker compose has no words for its beginning
+		return "", "Paused"
+	case scheduler.Unpause:
+		return "", "Unpaused"
 	case scheduler.Wait:
 		switch {
 		case s.Running || s.Condition == placement.Healthy:

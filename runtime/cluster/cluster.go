@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -215,6 +216,30 @@ func (c *Cluster) Look(ctx context.Context, name string, project *placement.Proj
 	snaps, err := c.Snapshots(ctx, q, view)
 	if err != nil {
 		return nil, err
+	}
+	return assemble(c.inv, name, snaps, view), nil
+}
+
+// Glance is Look for commands that act on containers that are there: one list of containers a host. The store is asked
+// only when a host does not answer, for what ran there; when that does not answer either, the observation's Revision is
+// 0. So these commands go on working while a cluster has no store.
+func (c *Cluster) Glance(ctx context.Context, name string) (*placement.Observation, error) {
+	snaps, err := c.Snapshots(ctx, engine.Query{Project: name, Cluster: c.inv.Cluster(), Light: true}, nil)
+	if err != nil {
+		return nil, err
+	}
+	missing := slices.ContainsFunc(snaps, func(s engine.Snapshot) bool { return s.Host.State != placement.Ready })
+	if !missing || !c.inv.Cluster() {
+		return assemble(c.inv, name, snaps, nil), nil
+	}
+	storeCtx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	if err := c.Open(storeCtx, false); err != nil {
+		return assemble(c.inv, name, snaps, nil), ctx.Err()
+	}
+	view, err := c.View(storeCtx)
+	if err != nil {
+		return assemble(c.inv, name, snaps, nil), ctx.Err()
 	}
 	return assemble(c.inv, name, snaps, view), nil
 }

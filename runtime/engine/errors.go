@@ -52,6 +52,9 @@ func IsNotFound(err error) bool { return cerrdefs.IsNotFound(err) }
 // IsConflict reports whether a name is taken, or the thing is in use.
 func IsConflict(err error) bool { return cerrdefs.IsConflict(err) }
 
+// IsInUse reports whether a network, volume or image was not removed because something uses it.
+func IsInUse(err error) bool { return IsConflict(err) || activeEndpoints(err) }
+
 // IsUnreachable reports whether the engine could not be talked to at all.
 func IsUnreachable(err error) bool { return client.IsErrConnectionFailed(err) }
 
@@ -108,6 +111,7 @@ var rules = sync.OnceValue(func() []rule {
 			"a network named ${1} is there already and is not of this project", "remove it, or set external: true to use it"},
 		{regexp.MustCompile(`volume is in use - \[([^\]]+)\]`),
 			"it is in use by container ${1}", "remove that container first"},
+		{regexp.MustCompile(`Container \w+ is (already paused|not paused|not running)`), "it is ${1}", ""},
 		{regexp.MustCompile(`could not select device driver "?([^"]*)"? with capabilities: (\[.*\])`),
 			"$HOST has no device driver for ${2}", "install it there, or constrain the service to a host that has it"},
 		{regexp.MustCompile(`exec: \\?"([^"\\]+)\\?": (?:stat [^:]+: no such file or directory|executable file not found in \$PATH)`),

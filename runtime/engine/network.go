@@ -166,7 +166,12 @@ func (e *Engine) tryRemoveNetwork(ctx context.Context, name string) error {
 	return nil
 }
 
-func activeEndpoints(err error) bool { return strings.Contains(err.Error(), "active endpoints") }
+func activeEndpoints(err error) bool {
+	if refused := (*Error)(nil); errors.As(err, &refused) {
+		err = refused.Cause
+	}
+	return strings.Contains(err.Error(), "active endpoints")
+}
 
 // releaseGhosts force-disconnects what no container stands behind, with stopped set also what a container that does not
 // run holds on to, and names the running containers that really use the network.

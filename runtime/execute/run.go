@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"berth/runtime/engine"
 	"berth/scheduler"
 )
 
@@ -27,7 +28,7 @@ type Phase int
 const (
 	Working Phase = iota
 	Done
-	Warned  // an optional step failed; its dependents go on
+	Warned  // an optional step failed, or what should go is in use; its dependents go on
 	Failed  // its dependents are skipped
 	Skipped // not started: something it waits for failed, or the command was interrupted
 )
@@ -108,7 +109,7 @@ func runGraph(ctx context.Context, steps []scheduler.Step, limits Limits, do fun
 		case r.err == nil:
 			report(Report{Step: step, Phase: Done})
 			g.release(r.id)
-		case step.Optional && ctx.Err() == nil:
+		case (step.Optional || step.Spare && engine.IsInUse(r.err)) && ctx.Err() == nil:
 			report(Report{Step: step, Phase: Warned, Err: r.err})
 			g.release(r.id)
 		default:

@@ -6,10 +6,12 @@ import (
 	"sync"
 	"testing"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"berth/runtime/engine"
 	"berth/scheduler"
 )
 
@@ -145,4 +147,23 @@ func TestStepsRunOnceInOrderAndWithinTheLimits(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestWhatIsInUseIsSparedWithAWarning(t *testing.T) {
+	steps := []scheduler.Step{step(0, "a"), step(1, "a", 0), step(2, "a"), step(3, "a", 2)}
+	steps[0].Kind, steps[0].Spare = scheduler.RemoveVolume, true
+	steps[2].Kind, steps[2].Spare = scheduler.RemoveVolume, true
+	got, err := phases(t, t.Context(), steps, func(_ context.Context, s *scheduler.Step) error {
+		switch s.ID {
+		case 0:
+			return &engine.Error{Op: "remove volume", Cause: cerrdefs.ErrConflict}
+		case 2:
+			return errBoom
+		}
+		return nil
+	})
+	want := map[int]Phase{0: Warned, 1: Done, 2: Failed, 3: Skipped}
+	if diff := cmp.Diff(want, got); diff != "" || !errors.Is(err, errBoom) {
+		t.Error(diff, err)
+	}
 }

@@ -2,6 +2,7 @@ package execute
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"berth/placement"
@@ -9,8 +10,19 @@ import (
 	"berth/scheduler"
 )
 
-// do carries out one step. Every branch is safe to repeat: a step that an interrupted run had done already succeeds.
+// do carries out one step. What an engine refuses is told with the container's name, which is what users know.
 func (r *runner) do(ctx context.Context, s *scheduler.Step) error {
+	err := r.step(ctx, s)
+	var refused *engine.Error
+	if errors.As(err, &refused) && s.ContainerID != "" && refused.Subject == s.ContainerID {
+		refused.Subject = s.Name
+	}
+	return err
+}
+
+// step does what the step's kind says. Every branch is safe to repeat: a step that an interrupted run had done already
+// succeeds.
+func (r *runner) step(ctx context.Context, s *scheduler.Step) error {
 	switch s.Kind {
 	case scheduler.Record:
 		return r.world.Store.Commit(ctx, r.plan.Change)
@@ -52,6 +64,16 @@ func (r *runner) do(ctx context.Context, s *scheduler.Step) error {
 		return r.start(ctx, e, s)
 	case scheduler.Stop:
 		return r.stop(ctx, e, s)
+	case scheduler.Restart:
+		return r.restart(ctx, e, s)
+	case scheduler.Kill:
+		return e.Kill(ctx, r.container(s), s.Signal)
+	case scheduler.Pause:
+		return e.Pause(ctx, r.container(s))
+	case scheduler.Unpause:
+		return e.Unpause(ctx, r.container(s))
+	case scheduler.RemoveImage:
+		return e.RemoveImage(ctx, s.Name)
 	case scheduler.Remove:
 		return e.Remove(ctx, r.container(s), s.Anonymous)
 	case scheduler.Rename:
@@ -136,6 +158,24 @@ func (r *runner) stop(ctx context.Context, e *engine.Engine, s *scheduler.Step) 
 	return e.Stop(ctx, id, s.Timeout)
 }
 
+// restart is one call to the engine, between the hooks.
+func (r *runner) restart(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
+	id := r.container(s)
+	hooks := s.Service != nil && s.Service.Spec != nil
+	if hooks {
+		if err := e.PreStop(ctx, id, s.Service); err != nil {
+			return err
+		}
+	}
+	if err := e.Restart(ctx, id, s.Timeout); err != nil {
+		return err
+	}
+	if hooks && len(s.Service.Spec.PostStart) > 0 {
+		return e.PostStart(ctx, id, s.Service)
+	}
+	return nil
+}
+
 // wait follows the container's events until the condition holds or cannot hold any more. The sentences are the ones
 // that docker compose users know.
 func (r *runner) wait(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
@@ -146,8 +186,16 @@ func (r *runner) wait(ctx context.Context, e *engine.Engine, s *scheduler.Step) 
 }
 
 // Holds judges a container's state against a condition: done, still to wait for, or an error that names the
-// container. With running set (up --wait) the condition is "healthy if it has a check, else running".
+// container. With running set (--wait) the condition is "healthy if it has a check, else running", and one that has
+// ended, with 0 too, will never be.
 func Holds(name string, condition placement.Condition, running bool, st engine.State) (bool, error) {
+	failed := func(format string, args ...any) (bool, error) {
+		why := "container " + name + " " + fmt.Sprintf(format, args...)
+		if !running && condition != placement.Started {
+			why = "dependency failed to start: " + why
+		}
+		return false, errors.New(why)
+	}
 	exited := st.Status == "exited" || st.Status == "dead"
 	if running {
 		condition = placement.Started
@@ -155,36 +203,17 @@ func Holds(name string, condition placement.Condition, running bool, st engine.S
 			condition = placement.Healthy
 		}
 	}
-	switch condition {
-	case placement.Completed:
-		if !exited {
-			return false, nil
-		}
-		if st.ExitCode != 0 {
-			return false, fmt.Errorf("dependency failed to start: container %s exited (%d); see its logs", name, st.ExitCode)
-		}
-		return true, nil
-	case placement.Healthy:
-		switch {
-		case exited && running && st.ExitCode == 0:
-			return true, nil
-		case exited:
-			return false, fmt.Errorf("dependency failed to start: container %s exited (%d); see its logs", name, st.ExitCode)
-		case !st.Running:
-			return false, nil
-		case !st.HasHealthcheck:
-			return false, fmt.Errorf("dependency failed to start: container %s has no healthcheck configured; give its service one or use condition: service_started", name)
-		case st.Health == "unhealthy":
-			return false, fmt.Errorf("dependency failed to start: container %s is unhealthy; see its logs", name)
-		}
-		return st.Health == "healthy", nil
-	default:
-		if exited {
-			if running && st.ExitCode == 0 {
-				return true, nil
-			}
-			return false, fmt.Errorf("container %s exited (%d); see its logs", name, st.ExitCode)
-		}
+	switch {
+	case exited && (condition != placement.Completed || st.ExitCode != 0):
+		return failed("exited (%d); see its logs", st.ExitCode)
+	case condition == placement.Completed:
+		return exited, nil
+	case condition == placement.Started || !st.Running:
 		return st.Running, nil
+	case !st.HasHealthcheck:
+		return failed("has no healthcheck configured; give its service one or use condition: service_started")
+	case st.Health == "unhealthy":
+		return failed("is unhealthy; see its logs")
 	}
+	return st.Health == "healthy", nil
 }
