@@ -156,11 +156,14 @@ func checkNames(p *types.Project, names []string) error {
 	return nil
 }
 
+// ErrNoService is under the error about a service on the command line that the project does not have.
+var ErrNoService = errors.New("no such service")
+
 func noService(name string, known []string) error {
 	if hint := didYouMean(name, known); hint != "" {
-		return fmt.Errorf("no such service: %s%s", name, hint)
+		return fmt.Errorf("%w: %s%s", ErrNoService, name, hint)
 	}
-	return fmt.Errorf("no such service: %s; the project has %s", name, strings.Join(known, ", "))
+	return fmt.Errorf("%w: %s; the project has %s", ErrNoService, name, strings.Join(known, ", "))
 }
 
 // defaultPlatform gives services with a build section the platform of DOCKER_DEFAULT_PLATFORM, which docker compose

@@ -69,7 +69,7 @@ func TestConfigOfTheSampleProjectsIsDockerComposes(t *testing.T) {
 func compareConfig(t *testing.T, peer, dir string, words []string) {
 	t.Helper()
 	said := strings.Join(words, " ")
-	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Dir(dir), "DOCKER_HOST=unix:///nowhere.sock"}
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Dir(dir), "XDG_CACHE_HOME=" + t.TempDir(), "DOCKER_HOST=unix:///nowhere.sock"}
 	base := dir
 	for len(words) > 0 && strings.Contains(words[0], "=") {
 		if to, ok := strings.CutPrefix(words[0], "cd="); ok {

@@ -261,7 +261,7 @@ func (ss *session) byName(opts loader.Options, w what, cause error) error {
 	if err != nil {
 		return err
 	}
-	if !ok || opts.ProjectName != "" && cause != nil {
+	if !ok || opts.ProjectName != "" && cause != nil || errors.Is(cause, loader.ErrNoService) {
 		return cause
 	}
 	if cause != nil && !errors.Is(cause, loader.ErrNoFile) {
