@@ -23,9 +23,13 @@ func (e *Engine) Stop(ctx context.Context, id string, timeout *time.Duration) er
 	return e.fail("stop container", id, err)
 }
 
-// Restart stops and starts a container; timeout as for Stop.
+// Restart stops and starts a container; timeout as for Stop. It takes two calls: when the grace period is 0, 20.10's own
+// restart starts the container before the old one's task is gone, and refuses every exec in it from then on.
 func (e *Engine) Restart(ctx context.Context, id string, timeout *time.Duration) error {
-	return e.fail("restart container", id, e.api.ContainerRestart(ctx, id, container.StopOptions{Timeout: stopSeconds(timeout)}))
+	if err := e.fail("restart container", id, e.api.ContainerStop(ctx, id, container.StopOptions{Timeout: stopSeconds(timeout)})); err != nil {
+		return err
+	}
+	return e.fail("restart container", id, e.api.ContainerStart(ctx, id, container.StartOptions{}))
 }
 
 func stopSeconds(d *time.Duration) *int {
