@@ -85,6 +85,9 @@ func (o OneOff) Of(p *placement.Project, name string) (*placement.Service, error
 	// A one-off is one container whatever the service is, and counts as none of its replicas.
 	made.Mode, made.Replicas, made.MaxPerHost = placement.Replicated, 1, 0
 	made.ConfigHash = known.ConfigHash
+	made.Files = slices.DeleteFunc(slices.Clone(known.Files), func(f placement.File) bool {
+		return slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == f.Target })
+	})
 	return made, nil
 }
 
