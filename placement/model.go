@@ -214,11 +214,16 @@ func (r Reservation) Sub(o Reservation) Reservation {
 // Task names one replica of a service.
 type Task struct {
 	Service string
-	Number  int // from 1
+	Number  int // from 1; 0 for what is no replica: a one-off
 }
 
-// String is "web.3".
-func (t Task) String() string { return t.Service + "." + strconv.Itoa(t.Number) }
+// String is "web.3"; the service alone where there is no number.
+func (t Task) String() string {
+	if t.Number == 0 {
+		return t.Service
+	}
+	return t.Service + "." + strconv.Itoa(t.Number)
+}
 
 // ParseTask reads "web.3".
 func ParseTask(s string) (Task, error) {

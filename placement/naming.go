@@ -14,6 +14,12 @@ func (p *Project) ContainerName(s *Service, n int) string {
 	return p.Name + sep + s.Name + sep + strconv.Itoa(n)
 }
 
+// OneOffName is the name of a one-off container of a service: <project>-<service>-run-<the slug's first 12 digits>.
+func (p *Project) OneOffName(s *Service, slug string) string {
+	sep := cmp.Or(p.Separator, "-")
+	return p.Name + sep + s.Name + sep + "run" + sep + slug[:min(12, len(slug))]
+}
+
 // ImageName is the reference that a service's containers are made from: its image, or the name that a build gets.
 func (p *Project) ImageName(s *Service) string {
 	return cmp.Or(s.Image, p.Name+cmp.Or(p.Separator, "-")+s.Name)

@@ -37,7 +37,9 @@ func (u *upper) build() error {
 	u.pullImages(m, tasks)
 	u.seedVolumes(m, tasks)
 	for _, t := range tasks {
-		u.containerSteps(m, t)
+		if !t.set.oneOff {
+			u.containerSteps(m, t)
+		}
 	}
 	u.dropSeeds(tasks)
 	if u.opts.NoStart {
@@ -49,6 +51,7 @@ func (u *upper) build() error {
 	} else {
 		u.starts(m)
 	}
+	u.oneOffSteps(m)
 	u.forgetStep()
 	var err error
 	u.plan.Steps, err = u.g.sorted()

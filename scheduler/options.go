@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -47,6 +48,7 @@ const (
 // UnplacedError says that tasks have no host, and that therefore nothing was touched, or with Partial all else was done.
 type UnplacedError struct {
 	Project  string
+	Command  string // that asked for them; "" is up
 	Unplaced []Unplaced
 	Partial  bool
 }
@@ -63,11 +65,14 @@ func (e *UnplacedError) Error() string {
 		if b.Len() > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "up: %s cannot be placed:%s", shorten(names), reasons)
+		fmt.Fprintf(&b, "%s: %s cannot be placed:%s", cmp.Or(e.Command, "up"), shorten(names), reasons)
 	}
-	if e.Partial {
+	switch {
+	case e.Partial:
 		b.WriteString("\nthe rest was started; make room and run the same command again")
-	} else {
+	case e.Command == "run":
+		b.WriteString("\nnothing was changed; make room and run the same command again")
+	default:
 		b.WriteString("\nnothing was changed; make room, or start the rest with --partial")
 	}
 	return b.String()

@@ -170,7 +170,7 @@ func (u *upper) openOverlay(n *placement.NetworkSpec, tasks int, made map[string
 			if !v.Subnet.Contains(ip) {
 				return nil, fmt.Errorf("service %s: ipv4_address %s is outside the subnet %s; set ipam.config.subnet", st.service.Name, ip, v.Subnet)
 			}
-			if other, ok := v.reserved[ip]; ok {
+			if other, ok := v.reserved[ip]; ok && !st.oneOff { // which has its service's address, while that is free
 				return nil, fmt.Errorf("services %s and %s both want ipv4_address %s", other, st.service.Name, ip)
 			}
 			v.reserved[ip] = st.service.Name

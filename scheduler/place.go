@@ -86,7 +86,11 @@ func (u *upper) holdOthers() {
 	for i := range u.w.containers {
 		c := &u.w.containers[i]
 		if h, ok := u.w.hosts[c.Host]; ok && !decided[c] && up(c) {
-			u.board.Hold(h, c.Task, c.Reservation, c.Ports)
+			holder := c.Task
+			if c.OneOff {
+				holder.Service = c.Name // no task of its service: max_replicas_per_node does not count it
+			}
+			u.board.Hold(h, holder, c.Reservation, c.Ports)
 		}
 	}
 }

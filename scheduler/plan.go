@@ -86,6 +86,7 @@ type Step struct {
 	Signal      string                 // Kill: name or number; "" is SIGKILL
 	Anonymous   bool                   // Remove
 	Spare       bool                   // RemoveNetwork, RemoveVolume, RemoveImage: what something else uses stays, with a warning
+	OneOff      *OneOff                // Create: of a one-off; nil for tasks
 }
 
 // Change is one store transaction.

@@ -18,7 +18,7 @@ func (u *upper) record() error {
 		if t.old != nil && !t.fresh() && !t.old.Same {
 			r.Hash = t.old.ConfigHash
 		}
-		if u.o.Recorded[t.Task] != r {
+		if !t.set.oneOff && u.o.Recorded[t.Task] != r {
 			u.change.Tasks[t.Task] = r
 		}
 		for _, v := range u.needs.Sticky(t.set.service) {
@@ -76,13 +76,23 @@ func (u *upper) forgetEndpoints() {
 			continue
 		}
 		t := placement.Task{Service: e.Service, Number: e.Number}
-		// One-off containers (no number) are the business of the command that runs them.
-		if e.Number <= 0 || !open[e.Container] && u.kept(t) {
+		if e.Number <= 0 { // a one-off's
+			if u.present(e.Container, e.Host) {
+				continue // the command that runs it drops them
+			}
+		} else if !open[e.Container] && u.kept(t) {
 			continue
 		}
 		u.forget.DropEndpoint = append(u.forget.DropEndpoint, e)
 	}
 	slices.SortFunc(u.forget.DropEndpoint, compareEndpoints)
+}
+
+// present reports whether a host has a container of that name, which this plan leaves there.
+func (u *upper) present(name, host string) bool {
+	return slices.ContainsFunc(u.w.containers, func(c placement.Container) bool {
+		return c.Name == name && c.Host == host && !slices.ContainsFunc(u.orphaned, func(d *drop) bool { return d.c.ID == c.ID })
+	})
 }
 
 func compareEndpoints(a, b placement.Endpoint) int {

@@ -11,7 +11,7 @@ import (
 func (u *upper) starts(m *made) {
 	freed, leavers := u.frees(), u.leavers()
 	for _, st := range u.order {
-		if !st.inScope {
+		if !st.inScope || st.oneOff {
 			continue
 		}
 		blocked := u.blocked(st)
@@ -63,6 +63,11 @@ func (u *upper) start(m *made, t *task, blocked string, freed map[string][]freed
 		u.plan.Failures = append(u.plan.Failures, t.String()+" is not started: nothing of service "+blocked+" runs, which it depends on")
 		return
 	}
+	t.started = u.g.add(s, u.beforeStart(m, t, freed, leavers)...)
+}
+
+// beforeStart are the steps that a start waits for.
+func (u *upper) beforeStart(m *made, t *task, freed map[string][]freedPort, leavers map[address]int) []int {
 	after := append([]int{t.named, t.stopped, t.removed}, t.joins...)
 	for _, d := range t.set.drops {
 		if d.c.Task.Number == t.Number {
@@ -87,7 +92,7 @@ func (u *upper) start(m *made, t *task, blocked string, freed map[string][]freed
 			after = append(after, step)
 		}
 	}
-	t.started = u.g.add(s, after...)
+	return after
 }
 
 // dependency gives the steps that a start waits for because of one entry of depends_on: the starts of the

@@ -53,6 +53,7 @@ type set struct {
 	service  *placement.Service
 	inScope  bool
 	selected bool
+	oneOff   bool    // the container of a run, not the service's tasks
 	tasks    []*task // by number
 	drops    []*drop
 	memory   []int // numbers that only the store or leftovers remember, ascending

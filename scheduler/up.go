@@ -11,9 +11,10 @@ import (
 
 // upper is one run of Up: what it reads, and what it has decided so far. Its methods run in the order of Up.
 type upper struct {
-	p    *placement.Project
-	o    *placement.Observation
-	opts UpOptions
+	p      *placement.Project
+	o      *placement.Observation
+	opts   UpOptions
+	oneOff *RunOptions // of a run; nil for up
 
 	w        *view
 	networks map[string]*placement.NetworkSpec // by key
@@ -43,6 +44,10 @@ type upper struct {
 // steps; with opts.Partial there is no error, and the plan does the rest. With any other error the plan is nil: the
 // file asks for what cannot be, and the error is the sentence that says so.
 func Up(p *placement.Project, o *placement.Observation, opts UpOptions) (*Plan, error) {
+	return newUpper(p, o, opts).run("up")
+}
+
+func newUpper(p *placement.Project, o *placement.Observation, opts UpOptions) *upper {
 	u := &upper{
 		p: p, o: o, opts: opts, w: newView(p.Name, o),
 		networks: map[string]*placement.NetworkSpec{}, volumes: map[string]*placement.VolumeSpec{},
@@ -56,27 +61,32 @@ func Up(p *placement.Project, o *placement.Observation, opts UpOptions) (*Plan, 
 		u.volumes[v.Key] = v
 	}
 	u.needs, u.board = placement.NewNeeds(p, o), u.newBoard()
+	return u
+}
+
+// run makes the plan; command is what errors begin with.
+func (u *upper) run(command string) (*Plan, error) {
 	if err := u.scope(); err != nil {
-		return nil, fmt.Errorf("up: %w", err)
+		return nil, fmt.Errorf("%s: %w", command, err)
 	}
 	u.findOrphans()
 	for _, st := range u.order {
-		if st.inScope {
+		if st.inScope && !st.oneOff {
 			u.desire(st)
 		}
 	}
 	if err := u.external(); err != nil {
-		return nil, fmt.Errorf("up: %w", err)
+		return nil, fmt.Errorf("%s: %w", command, err)
 	}
 	u.place()
 	slices.SortFunc(u.plan.Unplaced, func(a, b Unplaced) int { return compareTasks(a.Task, b.Task) })
 	u.reportHosts()
-	if len(u.plan.Unplaced) > 0 && !opts.Partial {
-		return u.plan, &UnplacedError{Project: p.Name, Unplaced: u.plan.Unplaced}
+	if len(u.plan.Unplaced) > 0 && !u.opts.Partial {
+		return u.plan, &UnplacedError{Project: u.p.Name, Command: command, Unplaced: u.plan.Unplaced}
 	}
 	for _, step := range []func() error{u.allocate, u.decideRecreate, u.record, u.build} {
 		if err := step(); err != nil {
-			return nil, fmt.Errorf("up: %w", err)
+			return nil, fmt.Errorf("%s: %w", command, err)
 		}
 	}
 	return u.plan, nil
@@ -111,7 +121,7 @@ func (u *upper) scope() error {
 		u.byName[s.Name] = st
 	}
 	selected := u.opts.Services
-	if len(selected) == 0 {
+	if len(selected) == 0 && u.oneOff == nil {
 		for _, st := range u.sets {
 			selected = append(selected, st.service.Name)
 		}
@@ -122,6 +132,13 @@ func (u *upper) scope() error {
 			return fmt.Errorf("no such service: %s", name)
 		}
 		st.selected = true
+		if err := u.include(st); err != nil {
+			return err
+		}
+	}
+	if u.oneOff != nil {
+		st := u.oneOffSet()
+		u.sets = append(u.sets, st)
 		if err := u.include(st); err != nil {
 			return err
 		}

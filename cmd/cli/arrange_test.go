@@ -20,6 +20,8 @@ func TestFlagsMayStandWhereComposeUsersWriteThem(t *testing.T) {
 		"berth exec web ls -la":              "berth exec -- web ls -la",
 		"berth exec -it web sh -c -- x":      "berth exec -i -t -- web sh -c -- x",
 		"berth exec -itu root -eA=B web ls":  "berth exec -i -t -u root -e=A=B -- web ls",
+		"berth run --rm -vx:/y web -p 80":    "berth run --rm -v=x:/y -- web -p 80",
+		"berth run --dry-run web --dry-run":  "berth --dry-run run -- web --dry-run",
 		"berth exec -e A=B -- web -d":        "berth exec -e A=B -- web -d",
 		"berth logs -f web":                  "berth logs -f web",
 		"berth ps -q":                        "berth ps -q",

@@ -31,6 +31,7 @@ func projectCommands(s *settings) []*cli.Command {
 func processCommands(s *settings) []*cli.Command {
 	return []*cli.Command{
 		execCommand(s),
+		runCommand(s),
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,6 +110,11 @@ func (ss *session) takeTerminal() (*console.Held, error) {
 	}
 	ss.atExit(held.Release)
 	return held, nil
+}
+
+// detachKeys are the keys to leave a container by: those of docker's own configuration, else docker's defaults.
+func detachKeys(e *engine.Engine) string {
+	return cmp.Or(e.DetachKeys(), console.DefaultDetachKeys)
 }
 
 // assignments completes KEY=VALUE words: a KEY alone takes the user's own value, and is left out where there is none.

@@ -8,39 +8,43 @@ import (
 )
 
 // signalling decides what SIGINT and SIGTERM do: the first cancels the command's context; the second does what the
-// command has asked for, or ends berth at once with code 130.
+// command has asked for, or ends berth at once with code 130. A command that passes signals on to a process takes them
+// all.
 type signalling struct {
-	mu     sync.Mutex
-	count  int
-	second func()
-	last   []func() // before an end at once
+	arrived chan os.Signal
+
+	mu      sync.Mutex
+	count   int
+	second  func()
+	forward func(os.Signal)
+	last    []func() // before an end at once
 }
 
 // signals begins to handle them; first is called for the first one. stop ends that and waits for it.
 func (s *signalling) signals(first func()) (stop func()) {
-	arrived := make(chan os.Signal, 8)
-	signal.Notify(arrived, os.Interrupt, syscall.SIGTERM)
+	s.arrived = make(chan os.Signal, 8)
+	signal.Notify(s.arrived, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
 	var handler sync.WaitGroup
 	handler.Go(func() {
 		for {
 			select {
-			case <-arrived:
-				s.handle(first)
+			case sig := <-s.arrived:
+				s.handle(sig, first)
 			case <-done:
 				return
 			}
 		}
 	})
 	return func() {
-		signal.Stop(arrived)
+		signal.Stop(s.arrived)
 		close(done)
 		handler.Wait()
 	}
 }
 
-func (s *signalling) handle(first func()) {
-	if last, end := s.answer(first); end {
+func (s *signalling) handle(sig os.Signal, first func()) {
+	if last, end := s.answer(sig, first); end {
 		for _, f := range last {
 			f()
 		}
@@ -49,9 +53,13 @@ func (s *signalling) handle(first func()) {
 }
 
 // answer does what the signal asks for; when that is the end of berth, it returns what has to be called before.
-func (s *signalling) answer(first func()) (last []func(), end bool) {
+func (s *signalling) answer(sig os.Signal, first func()) (last []func(), end bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.forward != nil {
+		s.forward(sig)
+		return nil, false
+	}
 	s.count++
 	switch {
 	case s.count == 1:
@@ -70,6 +78,21 @@ func (s *signalling) onSecond(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.second = f
+}
+
+// forwardTo lets f have every signal that a process may want, until giveBack. f must not block.
+func (s *signalling) forwardTo(f func(os.Signal)) (giveBack func()) {
+	set := func(f func(os.Signal)) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.forward = f
+	}
+	set(f)
+	signal.Notify(s.arrived, forwarded()...)
+	return func() {
+		signal.Reset(forwarded()...)
+		set(nil)
+	}
 }
 
 // atExit has f called when berth ends without returning from the command.

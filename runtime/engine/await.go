@@ -117,3 +117,24 @@ func changesState(action string) bool {
 	}
 	return strings.HasPrefix(action, "health_status")
 }
+
+// AwaitExit begins to wait for a container's next end, or with autoRemove for its removal after it, and gives a function
+// that waits on and returns the exit code. Called before the start, no end is missed.
+func (e *Engine) AwaitExit(ctx context.Context, id string, autoRemove bool) (wait func() (int, error)) {
+	condition := container.WaitConditionNextExit
+	if autoRemove {
+		condition = container.WaitConditionRemoved
+	}
+	ended, failed := e.api.ContainerWait(ctx, id, condition) // returns once the engine watches
+	return func() (int, error) {
+		select {
+		case r := <-ended:
+			if r.Error != nil {
+				return 0, e.fail("wait for container", id, errors.New(r.Error.Message))
+			}
+			return int(r.StatusCode), nil
+		case err := <-failed:
+			return 0, e.fail("wait for container", id, err)
+		}
+	}
+}

@@ -29,7 +29,10 @@ type CreateSpec struct {
 	Resolvers []netip.Addr      // name servers that come before the service's own dns:
 	Inherit   []placement.Mount // anonymous volumes to take over; Source is the engine volume name
 	ShareWith map[string]string // service → container name or ID whose namespaces or volumes it uses
-	OneOff    bool
+
+	OneOff     bool
+	Slug       string // of a one-off: 64 hex digits, its label
+	AutoRemove bool   // of a one-off: the engine removes it when it ends
 }
 
 // creation is a container as the engine's API wants it.
@@ -90,6 +93,7 @@ func convert(s *CreateSpec, by surroundings) (*creation, error) {
 	}
 	if s.OneOff {
 		c.Host.RestartPolicy = container.RestartPolicy{Name: container.RestartPolicyDisabled}
+		c.Host.AutoRemove = s.AutoRemove
 	}
 	for _, r := range s.Resolvers {
 		c.Host.DNS = append(c.Host.DNS, r.String())

@@ -149,17 +149,15 @@ func (c *creation) endpoint(s *CreateSpec, key, name string, by surroundings) (*
 }
 
 // aliases are the names that the engine's resolver answers on the network: final container name, service, aliases. A
-// one-off has its name alone: it must not receive the service's traffic.
+// one-off is no task of its service and must not receive its traffic: it has the service's name only where its aliases
+// say so (`run --use-aliases`).
 func (s *CreateSpec) aliases(cfg *types.ServiceNetworkConfig) []string {
 	name := s.Name
 	if s.Replaces != "" {
 		name = s.Replaces
 	}
 	list := []string{name}
-	if s.OneOff {
-		return list
-	}
-	if cfg.ServiceNameAliasEnabled() {
+	if !s.OneOff && cfg.ServiceNameAliasEnabled() {
 		list = append(list, s.Service.Name)
 	}
 	for _, a := range cfg.Aliases {

@@ -76,6 +76,15 @@ func loadConfig() (*configfile.ConfigFile, error) {
 	return file, nil
 }
 
+// DetachKeys are the keys that docker's configuration names to leave a container by; "" where it does not.
+func (e *Engine) DetachKeys() string {
+	file, err := e.config()
+	if err != nil {
+		return "" // a broken configuration is reported where it is needed, by a pull
+	}
+	return file.DetachKeys
+}
+
 // contextEndpoint reads the engine address and TLS material of a docker context.
 func contextEndpoint(name string) (string, *tls.Config, error) {
 	type endpoint = dockercontext.EndpointMetaBase

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -149,13 +150,17 @@ type AttachSpec struct {
 	Stdout io.Writer
 	Stderr io.Writer
 	Resize <-chan [2]uint // as in ExecSpec
+	// DetachKeys are those that the engine itself looks for in a terminal's input; "" is its own ctrl-p,ctrl-q.
+	DetachKeys string
 }
 
 // Attach joins the streams to a container, usually one that is created but not started, and gives a function that
-// waits until its output ends. Start the container between the two calls, and nothing of its output is lost.
+// waits until its output ends, or until a read of Stdin fails (which a user's keys to leave it do), with that error.
+// Start the container between the two calls, and nothing of its output is lost.
 func (e *Engine) Attach(ctx context.Context, id string, a AttachSpec) (wait func() error, err error) {
 	hijacked, err := e.api.ContainerAttach(ctx, id, container.AttachOptions{
 		Stream: true, Stdin: a.Stdin != nil, Stdout: a.Stdout != nil, Stderr: a.Stderr != nil && !a.Tty,
+		DetachKeys: a.DetachKeys,
 	})
 	if err != nil {
 		return nil, e.fail("attach to container", id, err)
@@ -186,9 +191,14 @@ func (s streams) join(ctx context.Context, h types.HijackedResponse) error {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { h.Close() })
 	defer stop()
+	in := &input{Reader: s.stdin, failed: make(chan error, 1)}
 	if s.stdin != nil {
 		go func() {
-			_, _ = io.Copy(h.Conn, s.stdin)
+			_, _ = io.Copy(h.Conn, in) // a process that takes no more input goes on
+			if len(in.failed) > 0 {
+				h.Close()
+				return
+			}
 			_ = h.CloseWrite()
 		}()
 	}
@@ -196,10 +206,29 @@ func (s streams) join(ctx context.Context, h types.HijackedResponse) error {
 		helpers.Go(func() { s.follow(ctx) })
 	}
 	err := s.output(h.Reader)
+	select {
+	case failed := <-in.failed:
+		return failed
+	default:
+	}
 	if parent := ctx.Err(); parent != nil {
 		return parent
 	}
 	return err
+}
+
+// input notes why reading it failed, which io.Copy does not tell from a failure of writing.
+type input struct {
+	io.Reader
+	failed chan error
+}
+
+func (i *input) Read(p []byte) (int, error) {
+	n, err := i.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		i.failed <- err
+	}
+	return n, err
 }
 
 func (s streams) output(r io.Reader) error {

@@ -77,7 +77,7 @@ services:
 `)
 	b.prepare(p)
 	s := spec(p, "ask")
-	s.OneOff, s.Name, s.Task.Number = true, "shop-ask-run-0123456789ab", 0
+	s.OneOff, s.Name, s.Task.Number, s.Slug = true, "shop-ask-run-0123456789ab", 0, "0123456789abcdef"
 	id := b.create(s)
 	var out, errs bytes.Buffer
 	wait, err := b.Attach(b.ctx, id, AttachSpec{Stdin: strings.NewReader("world\n"), Stdout: &out, Stderr: &errs})
@@ -91,7 +91,7 @@ services:
 		t.Errorf("out %q, err %q, %v", out.String(), errs.String(), err)
 	}
 	c := b.observe(p).Containers[0]
-	if !c.OneOff || c.Task.Number != 0 || c.Labels[labelSlug] != "0123456789ab" || c.Labels[labelNumber] != "" {
+	if !c.OneOff || c.Task.Number != 0 || c.Labels[labelSlug] != "0123456789abcdef" || c.Labels[labelNumber] != "" {
 		t.Errorf("one-off: %+v", c)
 	}
 }

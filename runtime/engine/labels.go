@@ -87,9 +87,7 @@ func containerLabels(s *CreateSpec, imageID string) map[string]string {
 	}
 	if s.OneOff {
 		labels[labelOneOff] = "True"
-		if i := strings.LastIndex(s.Name, "-run-"); i >= 0 {
-			labels[labelSlug] = s.Name[i+len("-run-"):]
-		}
+		labels[labelSlug] = s.Slug
 	} else {
 		labels[labelOneOff] = "False"
 		labels[labelNumber] = strconv.Itoa(s.Task.Number)

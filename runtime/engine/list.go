@@ -69,6 +69,15 @@ func (e *Engine) Containers(ctx context.Context, f Filter) ([]ContainerInfo, err
 	return infos, nil
 }
 
+// OneOff finds the one-off container with a slug; "" when there is none.
+func (e *Engine) OneOff(ctx context.Context, slug string) (id string, err error) {
+	list, err := e.Containers(ctx, Filter{Labels: []string{labelSlug + "=" + slug}, All: true})
+	if err != nil || len(list) == 0 {
+		return "", err
+	}
+	return list[0].ID, nil
+}
+
 // containerName picks the container's own name: the others, with a second slash, are links to it.
 func containerName(names []string) string {
 	for _, n := range names {

@@ -30,7 +30,7 @@ const (
 	Done
 	Warned  // an optional step failed, or what should go is in use; its dependents go on
 	Failed  // its dependents are skipped
-	Skipped // not started: something it waits for failed, or the command was interrupted
+	Skipped // not done: something it waits for failed, or the command was interrupted
 )
 
 // Report tells how a step fares. Reports arrive one at a time.
@@ -112,6 +112,9 @@ func runGraph(ctx context.Context, steps []scheduler.Step, limits Limits, do fun
 		case (step.Optional || step.Spare && engine.IsInUse(r.err)) && ctx.Err() == nil:
 			report(Report{Step: step, Phase: Warned, Err: r.err})
 			g.release(r.id)
+		case interrupted(ctx, r.err):
+			report(Report{Step: step, Phase: Skipped})
+			result.Skipped++
 		default:
 			report(Report{Step: step, Phase: Failed, Err: r.err})
 			// Its successors' needs never reach 0: they stay waiting and are reported as skipped at the end.
@@ -124,27 +127,22 @@ func runGraph(ctx context.Context, steps []scheduler.Step, limits Limits, do fun
 			report(Report{Step: &steps[id], Phase: Skipped})
 		}
 	}
-	if err := context.Cause(ctx); err != nil && (len(result.Failures) > 0 || result.Skipped > 0) {
-		return errors.Join(err, keep(result))
-	}
-	if len(result.Failures) > 0 {
+	cause := context.Cause(ctx)
+	switch {
+	case cause != nil && len(result.Failures) > 0:
+		return errors.Join(cause, result)
+	case cause != nil && result.Skipped > 0:
+		return cause
+	case len(result.Failures) > 0:
 		return result
 	}
 	return nil
 }
 
-// keep drops the failures that only say that the context ended.
-func keep(e *Error) error {
-	var kept []Failure
-	for _, f := range e.Failures {
-		if !errors.Is(f.Err, context.Canceled) {
-			kept = append(kept, f)
-		}
-	}
-	if len(kept) == 0 {
-		return nil
-	}
-	return &Error{Failures: kept, Skipped: e.Skipped}
+// interrupted reports whether a step failed only because the context ended: with its error or, where the HTTP client says
+// it, with its cause.
+func interrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
 }
 
 type stepState uint8

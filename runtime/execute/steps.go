@@ -117,11 +117,15 @@ func (r *runner) removeNetwork(ctx context.Context, e *engine.Engine, s *schedul
 }
 
 func (r *runner) create(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
-	id, warnings, err := e.Create(ctx, engine.CreateSpec{
+	spec := engine.CreateSpec{
 		Project: r.world.Project, Service: s.Service, Task: s.Task, Name: s.Name, Replaces: s.Replaces,
 		Cluster: r.world.Cluster, Endpoints: s.Endpoints, Resolvers: s.Resolvers, Inherit: s.Inherit,
 		ShareWith: s.ShareWith, ImageID: s.ImageID,
-	})
+	}
+	if o := s.OneOff; o != nil {
+		spec.OneOff, spec.Slug, spec.AutoRemove = true, o.Slug, o.AutoRemove
+	}
+	id, warnings, err := e.Create(ctx, spec)
 	if err != nil {
 		return err
 	}
