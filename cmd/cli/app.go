@@ -9,11 +9,10 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 
 	"github.com/moby/term"
 	"github.com/urfave/cli/v2"
-
-	"berth/loader"
 )
 
 // Env is what the command line gets from the system; tests hand in their own.
@@ -88,6 +87,7 @@ func Main(args []string, env Env) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	s := &settings{env: env}
+	s.call, args = invoked(args, env, slices.Concat(s.globalFlags(), dockerFlags()))
 	app := newApp(s)
 	if env.Getenv("GOGC") == "" {
 		// A command lives for milliseconds and leaves little: collecting less saves a sixth of its processor time.
@@ -95,73 +95,89 @@ func Main(args []string, env Env) int {
 	}
 	stop := s.signals(func() { cancel(errInterrupted) })
 	defer stop()
+	defer followDocker(env, func() { cancel(errInterrupted) })()
 	err := app.RunContext(ctx, arrange(app, args))
-	return report(env.Stderr, err)
+	return report(env.Stderr, s.call, err)
 }
 
-func report(stderr io.Writer, err error) int {
+// report prints an error under the name that the user called, and gives the exit code.
+func report(stderr io.Writer, call invocation, err error) int {
 	if err == nil {
 		return 0
 	}
+	say := func(err error) { fmt.Fprintf(stderr, "%s: %s\n", call.name, call.say(err.Error())) }
 	var exit *exitError
 	if errors.As(err, &exit) {
 		if exit.err != nil {
-			fmt.Fprintln(stderr, "berth:", exit.err)
+			say(exit.err)
 		}
 		return exit.code
 	}
 	if errors.Is(err, errInterrupted) {
-		fmt.Fprintln(stderr, "berth: interrupted; run the same command again to go on where it stopped")
+		say(errors.New("interrupted; run the same command again to go on where it stopped"))
 		return 130
 	}
-	fmt.Fprintln(stderr, "berth:", err)
+	say(err)
 	return 1
 }
 
 func newApp(s *settings) *cli.App {
 	env := s.env
 	app := &cli.App{
-		Name:            "berth",
-		Usage:           "run a docker-compose file on many Docker hosts",
-		UsageText:       "berth [OPTIONS] COMMAND [ARG…]\n\nOne host, no inventory: like docker compose.\nWith hosts.yml beside the compose file, or -i FILE: the same commands over a cluster.",
+		Name:            s.call.name,
+		Description:     description,
 		HideVersion:     true,
 		HideHelpCommand: true,
 		Reader:          env.Stdin,
 		Writer:          env.Stdout,
 		ErrWriter:       env.Stderr,
-		Flags:           s.globalFlags(),
-		Commands:        commands(s),
-		ExitErrHandler:  func(*cli.Context, error) {},
-		OnUsageError:    usageError,
+		Flags: slices.Concat(s.globalFlags(), dockerFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"},
+			cli.HelpFlag, // the library leaves it out where there is a help command
+		}),
+		Commands:       commands(s),
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   usageError,
 		// A value may hold commas: -e LIST=a,b
 		DisableSliceFlagSeparator: true,
-		CommandNotFound: func(c *cli.Context, name string) {
-			s.unknown = fmt.Errorf("unknown command %q; \"berth --help\" lists them%s", name, didYouMean(c.App, name))
+		Before:                    s.obeyVariables,
+		// What no command takes.
+		Action: func(c *cli.Context) error {
+			switch {
+			case c.Args().Present():
+				return unknownCommand(c.App, c.Args().First())
+			case c.Bool("version"):
+				return s.printVersion("", false)
+			}
+			return cli.ShowAppHelp(c)
 		},
-		Before: func(c *cli.Context) error {
-			s.env.Environ = loader.WithComposeVariables(s.loadOptions(c, nil))
-			return nil
-		},
-		After: func(*cli.Context) error { return s.unknown },
 	}
 	for _, c := range app.Commands {
 		c.UseShortOptionHandling = true
 		c.OnUsageError = usageError
 		c.HideHelpCommand = true
+		c.CustomHelpTemplate = literal(commandHelp(s.call.name, c))
 	}
+	app.CustomAppHelpTemplate = literal(appHelp(s.call.name, app))
 	return app
 }
 
+const description = `Run a docker-compose file: on one host like docker compose, on many with
+hosts.yml beside the file, or -i FILE: the same commands, over a cluster.`
+
 func usageError(c *cli.Context, err error, _ bool) error {
-	name := "berth"
-	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "berth" {
-		name += " " + c.Command.Name
+	if c.Command != nil && c.Command.Name != "" && c.Command.Name != c.App.Name {
+		return fmt.Errorf("%s: %w; \"berth %s --help\" lists the options", c.Command.Name, err, c.Command.Name)
 	}
-	return fmt.Errorf("%s: %w; \"%s --help\" lists the options", name, err, name)
+	return fmt.Errorf("%w; \"berth --help\" lists the options", err)
+}
+
+func unknownCommand(app *cli.App, name string) error {
+	return fmt.Errorf("unknown command %q; \"berth --help\" lists them%s", name, didYouMean(app, name))
 }
 
 func didYouMean(app *cli.App, name string) string {
-	best, at := "", 3
+	best, at := "", len(name)/3+1 // one slip of the keyboard in a short word, some in a long one
 	for _, c := range app.Commands {
 		if d := distance(c.Name, name); !c.Hidden && d < at {
 			best, at = c.Name, d

@@ -9,12 +9,21 @@ import (
 // commands are all of berth's, in the order of its help.
 func commands(s *settings) []*cli.Command {
 	return slices.Concat(
-		projectCommands(s),
-		processCommands(s),
-		containerCommands(s),
-		lookingCommands(s),
-		clusterCommands(s),
+		group("Project", projectCommands(s)),
+		group("Containers", containerCommands(s)),
+		group("Processes and files", processCommands(s)),
+		group("Look", lookingCommands(s)),
+		group("Cluster", clusterCommands(s)),
+		group("Other", otherCommands(s)),
 	)
+}
+
+// group puts commands under one title of the help.
+func group(title string, commands []*cli.Command) []*cli.Command {
+	for _, c := range commands {
+		c.Category = title
+	}
+	return commands
 }
 
 // projectCommands bring a project up and take it down.
@@ -62,7 +71,6 @@ func lookingCommands(s *settings) []*cli.Command {
 		volumesCommand(s),
 		lsCommand(s),
 		configCommand(s),
-		versionCommand(s),
 	}
 }
 
@@ -73,5 +81,16 @@ func clusterCommands(s *settings) []*cli.Command {
 		hostsCommand(s),
 		storeCommand(s),
 		agentCommand(s),
+	}
+}
+
+// otherCommands are about berth itself.
+func otherCommands(s *settings) []*cli.Command {
+	return []*cli.Command{
+		completionCommand(s),
+		completeCommand(s),
+		helpCommand(s),
+		versionCommand(s),
+		pluginCommand(s),
 	}
 }

@@ -13,7 +13,7 @@ func hostsCommand(s *settings) *cli.Command {
 	return &cli.Command{
 		Name: "hosts", Usage: "list the hosts: state, engine, labels, what is reserved of them",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "format", Value: "table", Usage: "table or json"},
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "how to print: table or json"},
 		},
 		Action: s.with(what{hostsOnly: true}, hosts),
 	}

@@ -21,7 +21,7 @@ func imagesCommand(s *settings) *cli.Command {
 		Name: "images", Usage: "list the images of the project's containers", ArgsUsage: "[SERVICE…]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "image IDs only"},
-			&cli.StringFlag{Name: "format", Value: "table", Usage: "table or json"},
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "how to print: table or json"},
 		},
 		Action: s.with(what{words: true, fileOptional: true, silent: true}, images),
 	}

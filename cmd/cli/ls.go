@@ -19,7 +19,7 @@ func lsCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "stopped ones too"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "names only"},
 			&cli.StringSliceFlag{Name: "filter", Usage: "only projects whose `name=REGEXP`"},
-			&cli.StringFlag{Name: "format", Value: "table", Usage: "table or json"},
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "how to print: table or json"},
 		},
 		Action: s.with(what{hostsOnly: true, silent: true}, ls),
 	}

@@ -22,8 +22,9 @@ import (
 
 // settings are the global flags and what the system gave; one value serves one run.
 type settings struct {
-	env     Env
-	unknown error // an unknown command was typed
+	env       Env
+	call      invocation
+	oneEngine bool // --host or --context said which
 	signalling
 }
 
@@ -33,10 +34,10 @@ func (s *settings) globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "inventory", Aliases: []string{"i"}, Usage: "hosts `FILE` (default: $BERTH_INVENTORY, or hosts.yml beside the compose file)"},
 		&cli.StringFlag{Name: "project-name", Aliases: []string{"p"}, Usage: "project `NAME`"},
 		&cli.StringFlag{Name: "project-directory", Usage: "`FOLDER` that relative paths start from"},
-		&cli.StringSliceFlag{Name: "profile", Usage: "profile to switch on, repeatable"},
+		&cli.StringSliceFlag{Name: "profile", Usage: "switch profile `NAME` on, repeatable"},
 		&cli.StringSliceFlag{Name: "env-file", Usage: "environment `FILE`, repeatable"},
-		&cli.StringFlag{Name: "progress", Usage: "auto, tty, plain, json or quiet"},
-		&cli.StringFlag{Name: "ansi", Usage: "auto, always or never"},
+		&cli.StringFlag{Name: "progress", Usage: "how progress is shown: auto, tty, plain, json or quiet"},
+		&cli.StringFlag{Name: "ansi", Usage: "control characters and colours: auto, always or never"},
 		&cli.BoolFlag{Name: "all-resources", Usage: "networks and volumes that no service uses, too"},
 		&cli.BoolFlag{Name: "compatibility", Usage: "container names with underscores"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "print what would be done, do nothing"},
@@ -62,6 +63,13 @@ func cacheDir() string {
 		return ""
 	}
 	return filepath.Join(dir, "berth")
+}
+
+// obeyVariables completes the environment by what the project's .env file says of COMPOSE_* variables, and by docker's
+// flags, which beat it.
+func (s *settings) obeyVariables(c *cli.Context) error {
+	s.env.Environ = loader.WithComposeVariables(s.loadOptions(c, nil))
+	return s.obeyDocker(c)
 }
 
 // loadOptions are the loader's options from the global flags.
@@ -94,12 +102,20 @@ func (s *settings) inventory(c *cli.Context, opts loader.Options) (*placement.In
 		return nil, err
 	}
 	flag := c.String("inventory")
+	if s.oneEngine {
+		return s.localInventory()
+	}
 	if flag != "" {
 		flag = s.path(flag)
 	}
 	if path, ok := loader.FindInventory(flag, s.env.Getenv("BERTH_INVENTORY"), dir); ok {
 		return loader.LoadInventory(path)
 	}
+	return s.localInventory()
+}
+
+// localInventory is the one engine of DOCKER_HOST or of docker's current context.
+func (s *settings) localInventory() (*placement.Inventory, error) {
 	local, err := engine.Local(s.env.Getenv)
 	if err != nil {
 		return nil, err

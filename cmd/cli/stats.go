@@ -25,7 +25,7 @@ func statsCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "stopped containers too"},
 			&cli.BoolFlag{Name: "no-stream", Usage: "measure once"},
 			&cli.BoolFlag{Name: "no-trunc", Usage: "whole IDs"},
-			&cli.StringFlag{Name: "format", Value: "table", Usage: "table, json, or a Go template"},
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "how to print: table, json, or a Go template"},
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {

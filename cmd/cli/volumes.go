@@ -19,7 +19,7 @@ func volumesCommand(s *settings) *cli.Command {
 		Name: "volumes", Usage: "list the project's volumes, or those that some services use", ArgsUsage: "[SERVICE…]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "names only"},
-			&cli.StringFlag{Name: "format", Value: "table", Usage: "table, json, or a Go template"},
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "how to print: table, json, or a Go template"},
 		},
 		Action: s.with(what{words: true, fileOptional: true, silent: true}, volumes),
 	}

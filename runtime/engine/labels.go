@@ -51,8 +51,8 @@ const (
 	BerthPrefix      = berthPrefix      // of berth's own
 )
 
-// composeVersion is the docker compose release whose way of making containers berth follows.
-const composeVersion = "2.40.3"
+// ComposeVersion is the docker compose release whose way of making containers berth follows.
+const ComposeVersion = "2.40.3"
 
 // conversionVersion counts the changes of how berth turns services into containers.
 const conversionVersion = "1"
@@ -69,7 +69,7 @@ func containerLabels(s *CreateSpec, imageID string) map[string]string {
 	}
 	labels[labelProject] = s.Project.Name
 	labels[labelService] = svc.Name
-	labels[labelVersion] = composeVersion
+	labels[labelVersion] = ComposeVersion
 	labels[labelWorkingDir] = s.Project.Dir
 	if s.Project.Compose != nil {
 		labels[labelConfigFiles] = strings.Join(s.Project.Compose.ComposeFiles, ",")
@@ -126,7 +126,7 @@ func ownLabel(key string) bool {
 
 // ImageLabels are the labels of an image built for a service.
 func ImageLabels(project, service string, classic bool) map[string]string {
-	labels := map[string]string{labelProject: project, labelService: service, labelVersion: composeVersion}
+	labels := map[string]string{labelProject: project, labelService: service, labelVersion: ComposeVersion}
 	if classic {
 		labels[labelBuilder] = "classic"
 	}

@@ -105,7 +105,7 @@ func networkOptions(p *placement.Project, n *placement.NetworkSpec, api string) 
 	for k, v := range spec.Labels {
 		o.Labels[k] = v
 	}
-	o.Labels[labelProject], o.Labels[labelNetwork], o.Labels[labelVersion] = p.Name, n.Key, composeVersion
+	o.Labels[labelProject], o.Labels[labelNetwork], o.Labels[labelVersion] = p.Name, n.Key, ComposeVersion
 	o.Labels[labelConfigHash] = n.ConfigHash
 	if spec.Ipam.Driver != "" || len(spec.Ipam.Config) > 0 || len(spec.Ipam.Options) > 0 {
 		o.IPAM = &network.IPAM{Driver: spec.Ipam.Driver, Options: spec.Ipam.Options}

@@ -62,7 +62,7 @@ func (e *Engine) createSeeder(ctx context.Context, p *placement.Project, v *plac
 		kind = seedFixed
 	}
 	labels := map[string]string{
-		labelProject: p.Name, labelVolume: v.Key, labelVersion: composeVersion, labelConfigHash: v.ConfigHash, labelSeed: kind,
+		labelProject: p.Name, labelVolume: v.Key, labelVersion: ComposeVersion, labelConfigHash: v.ConfigHash, labelSeed: kind,
 	}
 	made, err := e.api.ContainerCreate(ctx, seedConfig(v.Name, image),
 		&container.HostConfig{NetworkMode: "none", Mounts: []mount.Mount{{

@@ -27,7 +27,7 @@ func (e *Engine) CreateVolume(ctx context.Context, p *placement.Project, v *plac
 	for k, l := range spec.Labels {
 		labels[k] = l
 	}
-	labels[labelProject], labels[labelVolume], labels[labelVersion] = p.Name, v.Key, composeVersion
+	labels[labelProject], labels[labelVolume], labels[labelVersion] = p.Name, v.Key, ComposeVersion
 	labels[labelConfigHash] = v.ConfigHash
 	_, err := e.api.VolumeCreate(ctx, options)
 	return e.fail("create volume", v.Name, err)

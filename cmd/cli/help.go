@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// helpWidth is where help texts are wrapped, in cells: the narrowest terminal in use.
+const helpWidth = 80
+
+func helpCommand(s *settings) *cli.Command {
+	return &cli.Command{
+		Name: "help", Usage: "explain a command", ArgsUsage: "[COMMAND]",
+		Action: func(c *cli.Context) error {
+			name := c.Args().First()
+			if name == "" {
+				return cli.ShowAppHelp(c)
+			}
+			cmd := c.App.Command(name)
+			if cmd == nil {
+				return unknownCommand(c.App, name)
+			}
+			_, err := fmt.Fprint(s.env.Stdout, commandHelp(s.call.name, cmd))
+			return err
+		},
+	}
+}
+
+// appHelp is what `berth --help` prints.
+func appHelp(name string, app *cli.App) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage:  %s [OPTIONS] COMMAND\n\n%s\n", name, app.Description)
+	writeFlags(&b, "Options", app.Flags)
+	var titles []string
+	byTitle := map[string][]*cli.Command{}
+	for _, c := range app.Commands {
+		if c.Hidden {
+			continue
+		}
+		if !slices.Contains(titles, c.Category) {
+			titles = append(titles, c.Category)
+		}
+		byTitle[c.Category] = append(byTitle[c.Category], c)
+	}
+	for _, t := range titles {
+		writeCommands(&b, t, byTitle[t])
+	}
+	fmt.Fprintf(&b, "\nRun '%s COMMAND --help' for more information on a command.\n", name)
+	return b.String()
+}
+
+// commandHelp is what `berth COMMAND --help` prints.
+func commandHelp(name string, cmd *cli.Command) string {
+	var b strings.Builder
+	usage := []string{"Usage: ", name, cmd.Name}
+	if len(visible(cmd.Flags)) > 0 {
+		usage = append(usage, "[OPTIONS]")
+	}
+	if len(cmd.Subcommands) > 0 {
+		usage = append(usage, "COMMAND")
+	}
+	if cmd.ArgsUsage != "" {
+		usage = append(usage, cmd.ArgsUsage)
+	}
+	fmt.Fprintf(&b, "%s\n\n%s\n", strings.Join(usage, " "), sentence(cmd.Usage))
+	if cmd.Description != "" {
+		fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(cmd.Description))
+	}
+	writeFlags(&b, "Options", cmd.Flags)
+	if len(cmd.Subcommands) > 0 {
+		writeCommands(&b, "Commands", cmd.Subcommands)
+	}
+	return b.String()
+}
+
+func writeCommands(b *strings.Builder, title string, commands []*cli.Command) {
+	var names, texts []string
+	for _, c := range commands {
+		if !c.Hidden {
+			names, texts = append(names, c.Name), append(texts, sentence(c.Usage))
+		}
+	}
+	writeColumns(b, title, names, texts)
+}
+
+func writeFlags(b *strings.Builder, title string, flags []cli.Flag) {
+	var names, texts []string
+	for _, f := range visible(flags) {
+		name, text := flagHelp(f)
+		names, texts = append(names, name), append(texts, text)
+	}
+	writeColumns(b, title, names, texts)
+}
+
+// writeColumns writes names and what they mean side by side, under a title.
+func writeColumns(b *strings.Builder, title string, names, texts []string) {
+	if len(names) == 0 {
+		return
+	}
+	width := 0
+	for _, n := range names {
+		width = max(width, len(n))
+	}
+	fmt.Fprintf(b, "\n%s:\n", title)
+	for i, n := range names {
+		for j, line := range wrap(texts[i], helpWidth-width-5) {
+			if j > 0 {
+				n = ""
+			}
+			fmt.Fprintf(b, "  %-*s   %s\n", width, n, line)
+		}
+	}
+}
+
+// visible leaves out hidden flags, and --help, which is how one came here.
+func visible(flags []cli.Flag) []cli.DocGenerationFlag {
+	var out []cli.DocGenerationFlag
+	for _, f := range flags {
+		d, ok := f.(cli.DocGenerationFlag)
+		v, hides := f.(cli.VisibleFlag)
+		if ok && (!hides || v.IsVisible()) && d.Names()[0] != "help" {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// flagHelp is a flag as it is typed ("-n, --tail N") and what it means, with its default.
+func flagHelp(f cli.DocGenerationFlag) (name, text string) {
+	short, long := "    ", ""
+	for _, n := range f.Names() {
+		if len(n) == 1 {
+			short = "-" + n + ", "
+		} else if long == "" {
+			long = "--" + n
+		}
+	}
+	if long == "" {
+		short, long = strings.TrimSuffix(short, ", "), ""
+	}
+	text = f.GetUsage()
+	value := "string"
+	if before, rest, ok := strings.Cut(text, "`"); ok {
+		if word, after, ok := strings.Cut(rest, "`"); ok {
+			value, text = word, before+word+after
+		}
+	} else if _, number := f.(*cli.IntFlag); number {
+		value = "int"
+	}
+	name = short + long
+	if f.TakesValue() {
+		name += " " + value
+	}
+	if v := f.GetValue(); v != "" && v != "0" && v != "false" && v != "[]" && !strings.Contains(text, "default") {
+		if f.TakesValue() && value != "int" {
+			v = `"` + v + `"`
+		}
+		text += " (default " + v + ")"
+	}
+	return name, sentence(text)
+}
+
+// sentence begins with a capital letter.
+func sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// wrap breaks a text into lines of at most width bytes, where it has spaces.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return append(lines, line)
+}
+
+// literal makes a template that gives the text as it is.
+func literal(text string) string {
+	return strings.ReplaceAll(text, "{{", `{{"{{"}}`)
+}
