@@ -28,7 +28,8 @@ type upper struct {
 	away     map[string][]placement.Task // by host that does not answer
 	lost     map[string][]placement.Task // by host that is not in the inventory
 
-	renewed map[key]bool // volumes that are made anew: host, name
+	renewed  map[key]bool    // volumes that are made anew: host, name
+	supplies map[key]*supply // image reference, os/arch
 
 	change *Change
 	forget *Change
@@ -43,19 +44,7 @@ type upper struct {
 // steps; with opts.Partial there is no error, and the plan does the rest. With any other error the plan is nil: the
 // file asks for what cannot be, and the error is the sentence that says so.
 func Up(p *placement.Project, o *placement.Observation, opts UpOptions) (*Plan, error) {
-	u := &upper{
-		p: p, o: o, opts: opts, w: newView(p.Name, o),
-		networks: map[string]*placement.NetworkSpec{}, volumes: map[string]*placement.VolumeSpec{},
-		byName: map[string]*set{}, away: map[string][]placement.Task{}, lost: map[string][]placement.Task{},
-		renewed: map[key]bool{}, change: newChange(o), forget: newChange(o), plan: &Plan{Project: p.Name, Cluster: o.Cluster},
-	}
-	for _, n := range p.Networks {
-		u.networks[n.Key] = n
-	}
-	for _, v := range p.Volumes {
-		u.volumes[v.Key] = v
-	}
-	u.needs, u.board = placement.NewNeeds(p, o), u.newBoard()
+	u := newUpper(p, o, opts)
 	if err := u.scope(); err != nil {
 		return nil, fmt.Errorf("up: %w", err)
 	}
@@ -80,6 +69,23 @@ func Up(p *placement.Project, o *placement.Observation, opts UpOptions) (*Plan, 
 		}
 	}
 	return u.plan, nil
+}
+
+func newUpper(p *placement.Project, o *placement.Observation, opts UpOptions) *upper {
+	u := &upper{
+		p: p, o: o, opts: opts, w: newView(p.Name, o),
+		networks: map[string]*placement.NetworkSpec{}, volumes: map[string]*placement.VolumeSpec{},
+		byName: map[string]*set{}, supplies: map[key]*supply{}, away: map[string][]placement.Task{}, lost: map[string][]placement.Task{},
+		renewed: map[key]bool{}, change: newChange(o), forget: newChange(o), plan: &Plan{Project: p.Name, Cluster: o.Cluster},
+	}
+	for _, n := range p.Networks {
+		u.networks[n.Key] = n
+	}
+	for _, v := range p.Volumes {
+		u.volumes[v.Key] = v
+	}
+	u.needs, u.board = placement.NewNeeds(p, o), u.newBoard()
+	return u
 }
 
 func newChange(o *placement.Observation) *Change {

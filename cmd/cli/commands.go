@@ -12,6 +12,7 @@ func commands(s *settings) []*cli.Command {
 		projectCommands(s),
 		processCommands(s),
 		containerCommands(s),
+		imageCommands(s),
 		lookingCommands(s),
 		clusterCommands(s),
 	)
@@ -45,6 +46,15 @@ func containerCommands(s *settings) []*cli.Command {
 		unpauseCommand(s),
 		rmCommand(s),
 		waitCommand(s),
+	}
+}
+
+// imageCommands make images and bring them to where they are needed.
+func imageCommands(s *settings) []*cli.Command {
+	return []*cli.Command{
+		buildCommand(s),
+		pullCommand(s),
+		pushCommand(s),
 	}
 }
 
