@@ -22,9 +22,19 @@ func deployed(f func(*types.DeployConfig) bool) func(*types.ServiceConfig) bool 
 	return func(s *types.ServiceConfig) bool { return s.Deploy != nil && f(s.Deploy) }
 }
 
+func built(f func(*types.BuildConfig) bool) func(*types.ServiceConfig) bool {
+	return func(s *types.ServiceConfig) bool { return s.Build != nil && f(s.Build) }
+}
+
 var unhonouredKeys = []unhonoured{
-	{key: "build", reason: "berth builds no images, so the image must be on the host or in a registry",
-		in: func(s *types.ServiceConfig) bool { return s.Build != nil }},
+	{key: "build.cache_to", reason: "the engine's own builder writes its own cache only",
+		in: built(func(b *types.BuildConfig) bool { return len(b.CacheTo) > 0 })},
+	{key: "build.no_cache_filter", reason: "the engine's own builder builds all stages without its cache or none; write no_cache",
+		in: built(func(b *types.BuildConfig) bool { return len(b.NoCacheFilter) > 0 })},
+	{key: "build.provenance", reason: "the engine's own builder attests nothing",
+		in: built(func(b *types.BuildConfig) bool { return b.Provenance != "" && b.Provenance != "false" })},
+	{key: "build.sbom", reason: "the engine's own builder lists nothing",
+		in: built(func(b *types.BuildConfig) bool { return b.SBOM != "" && b.SBOM != "false" })},
 	{key: "develop", reason: "files are not watched",
 		in: func(s *types.ServiceConfig) bool { return s.Develop != nil }},
 	{key: "deploy.update_config", reason: "a changed service is replaced task by task without its delays, order and rollback",
@@ -55,8 +65,6 @@ var unhonouredKeys = []unhonoured{
 		in: func(s *types.ServiceConfig) bool { return len(s.PreStart) > 0 }},
 	{key: "umask", reason: "engines have no setting for it",
 		in: func(s *types.ServiceConfig) bool { return s.Umask != nil }},
-	{key: "pull_refresh_after", reason: "write pull_policy: every_<duration>",
-		in: func(s *types.ServiceConfig) bool { return s.PullRefreshAfter != "" }},
 	{key: "use_api_socket", reason: "the engine's socket is not handed to the container",
 		in: func(s *types.ServiceConfig) bool { return s.UseAPISocket }},
 	{key: "labels." + LabelAffinity, reason: "tasks are not placed by it",

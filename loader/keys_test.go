@@ -13,7 +13,6 @@ func TestEachKeyNotHonouredIsNamedOnce(t *testing.T) {
 services:
   web:
     image: app
-    build: .
     develop: {watch: [{path: ., action: rebuild}]}
     deploy:
       mode: replicated-job
@@ -22,6 +21,7 @@ services:
       rollback_config: {parallelism: 1}
       restart_policy: {condition: any, delay: 5s, window: 60s}
       resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: ssd, value: 1}}], devices: [{capabilities: [gpu], count: 1}]}}
+    build: {context: ., cache_to: [x], no_cache_filter: [x], provenance: "true", sbom: "true"}
     gpus: all
     credential_spec: {file: x}
     use_api_socket: true
@@ -49,8 +49,8 @@ jobs: {nightly: {image: x, triggers: {manual: true}}}
 		}
 		return found
 	}
-	want := map[string]string{"jobs": "", "build": "services db, web", "provider": "service cloud"}
-	for _, k := range []string{"develop", "deploy.mode", "deploy.endpoint_mode", "deploy.update_config", "deploy.rollback_config",
+	want := map[string]string{"jobs": "", "provider": "service cloud"}
+	for _, k := range []string{"build.cache_to", "build.no_cache_filter", "build.provenance", "build.sbom", "develop", "deploy.mode", "deploy.endpoint_mode", "deploy.update_config", "deploy.rollback_config",
 		"deploy.restart_policy.delay", "deploy.restart_policy.window",
 		"deploy.resources.reservations.generic_resources", "credential_spec", "use_api_socket", "pre_start", "umask", "models", "labels.berth.placement.affinity"} {
 		want[k] = "service web"

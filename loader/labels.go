@@ -21,6 +21,9 @@ const (
 	LabelAffinity   = labelPrefix + "affinity"   // named in a warning: not honoured yet
 
 	labelPrefix = "berth.placement."
+
+	// LabelBuildOn says which hosts may build a service's image, as a constraint: node.name == web1
+	LabelBuildOn = "berth.build.constraint"
 )
 
 var placementLabels = []string{LabelConstraint, LabelSpread, LabelStrategy, LabelAffinity}

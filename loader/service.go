@@ -23,7 +23,7 @@ func convertService(p *types.Project, service types.ServiceConfig) (*placement.S
 		Replicas:       service.GetScale(),
 		ContainerName:  service.ContainerName,
 		Image:          service.Image,
-		PullPolicy:     service.PullPolicy,
+		PullPolicy:     policy(&service),
 		Platform:       cmp.Or(service.Platform, p.Environment["DOCKER_DEFAULT_PLATFORM"]),
 		Reservation:    reservation(&service),
 		Mounts:         mounts(&service),
@@ -53,6 +53,12 @@ func convertService(p *types.Project, service types.ServiceConfig) (*placement.S
 		return nil, err
 	}
 	if err := readPlacement(s, &service); err != nil {
+		return nil, err
+	}
+	if s.PullEvery, err = pullEvery(&service); err != nil {
+		return nil, err
+	}
+	if s.Build, err = building(&service); err != nil {
 		return nil, err
 	}
 	if s.ConfigHash, err = ServiceHash(service); err != nil {

@@ -83,25 +83,26 @@ func (f platformFilter) passes(b *Board, r *Request, host int) bool {
 
 // wanted is the platform that the host does not have.
 func (platformFilter) wanted(b *Board, r *Request, host int) string {
-	h := &b.hosts[host]
 	for i := range r.parts {
-		platform := r.parts[i].service.Platform
-		if platform == "" {
-			continue
-		}
-		os, arch, both := strings.Cut(platform, "/")
-		if !both { // "linux" or "arm64" alone, as containerd's platforms.Parse reads it
-			if strings.EqualFold(os, h.OS) || Arch(os) == Arch(h.Arch) {
-				continue
-			}
-			return platform
-		}
-		arch, _, _ = strings.Cut(arch, "/")
-		if !strings.EqualFold(os, h.OS) || Arch(arch) != Arch(h.Arch) {
+		if platform := r.parts[i].service.Platform; !b.hosts[host].Runs(platform) {
 			return platform
 		}
 	}
 	return ""
+}
+
+// Runs reports whether the host is of a platform: os/arch[/variant], where the variant is left to the engine, or one of
+// the two alone, as containerd's platforms.Parse reads it; "" is any.
+func (h *Host) Runs(platform string) bool {
+	if platform == "" {
+		return true
+	}
+	os, arch, both := strings.Cut(platform, "/")
+	if !both {
+		return strings.EqualFold(os, h.OS) || Arch(os) == Arch(h.Arch)
+	}
+	arch, _, _ = strings.Cut(arch, "/")
+	return strings.EqualFold(os, h.OS) && Arch(arch) == Arch(h.Arch)
 }
 
 func (f platformFilter) explain(b *Board, r *Request, host int) string {

@@ -67,11 +67,12 @@ const (
 type Service struct {
 	Name          string
 	Mode          Mode
-	Replicas      int    // wanted tasks; ignored for Global
-	ContainerName string // container_name; "" for <project>-<service>-<n>
-	Image         string // normalised by the loader only as far as compose does: "" means <project>-<service>
-	PullPolicy    string // always, never, missing, if_not_present, build, daily …; "" is missing
-	Platform      string // os/arch[/variant], "" for any
+	Replicas      int           // wanted tasks; ignored for Global
+	ContainerName string        // container_name; "" for <project>-<service>-<n>
+	Image         string        // normalised by the loader only as far as compose does: "" means <project>-<service>
+	PullPolicy    string        // always, never, missing, if_not_present, build, daily …; "" is missing
+	PullEvery     time.Duration // age at which a PullPolicy of daily, weekly, every_… pulls anew
+	Platform      string        // os/arch[/variant], "" for any
 
 	Reservation Reservation  // accounted and enforced, per task
 	Constraints []Constraint // all must hold
@@ -88,10 +89,19 @@ type Service struct {
 	// volumes_from). Replica i lands beside replica i.
 	SharesWith []string
 
+	Build *Build // how its image is made; nil when it is not
+
 	ConfigHash     string        // SHA-256 hex of the canonical compose entry (COMPOSE.md, "Names and labels")
 	HasHealthcheck bool          // a healthcheck in the file that is not disabled (an image may add one)
 	StopTimeout    time.Duration // stop_grace_period; 0 is the engine's 10 s
 	Spec           *types.ServiceConfig
+}
+
+// Build is what planning needs of `build:`; the rest is in Spec.
+type Build struct {
+	Platforms []string     // os/arch[/variant], of which the builder's host must have one; empty is any
+	Uses      []string     // services whose images it is made from, sorted: they are built before it, on the same host
+	On        []Constraint // must hold on the host that builds
 }
 
 // Dependency is one entry of depends_on.
@@ -303,6 +313,12 @@ type Observation struct {
 	Networks   []EngineNetwork              // the project's and those it names, on reachable hosts
 	Volumes    []EngineVolume               // the project's and those it names, on reachable hosts
 	Images     map[string]map[string]string // host → image reference as the file has it → image ID; absent: not there
+	ImageFacts map[string]map[string]Image  // the same, with what else the host says of it; may be empty
+	// Made holds the references that this command has built or pulled already, with the IDs (one a platform) of what all
+	// hosts are to have; none when that failed and need not succeed.
+	Made     map[string][]string
+	Registry string    // the inventory's; "" when images travel from engine to engine
+	Time     time.Time // when the snapshot was taken, by this machine's clock
 
 	// What the store knows (empty without a cluster).
 	Revision  int64 // the store revision that the rest is true at
@@ -322,6 +338,13 @@ func (o *Observation) Host(name string) *Host {
 		}
 	}
 	return nil
+}
+
+// Image is what a host says of an image under one name.
+type Image struct {
+	ID      string
+	Tagged  time.Time // when the name was given to it there, or, where the engine does not tell, when it was made
+	Digests []string  // "repository@sha256:…", what registries call it
 }
 
 // Container is one container of the project as an engine lists it.

@@ -25,16 +25,15 @@ func (u *upper) build() error {
 		u.plan.Change = u.change
 	}
 	tasks := u.placed()
-	if err := u.needImages(tasks); err != nil {
-		return err
-	}
 	u.restartStops(tasks)
 	u.needNetworks(m, tasks)
 	for _, d := range u.drops() {
 		u.remove(d)
 	}
 	u.needVolumes(m)
-	u.pullImages(m, tasks)
+	if err := u.bringImages(m, tasks); err != nil {
+		return err
+	}
 	u.seedVolumes(m, tasks)
 	for _, t := range tasks {
 		if !t.set.oneOff {
@@ -104,11 +103,13 @@ func (u *upper) containerSteps(m *made, t *task) {
 	}
 	create := t.step(Create, t.host)
 	create.Endpoints, create.Resolvers, create.Why = t.endpoints, t.resolvers, t.why
-	create.ImageID = u.o.Images[t.host][u.p.ImageName(t.set.service)]
+	image := u.supplyOf(u.p.ImageName(t.set.service), t.host)
+	if create.ImageID = image.wanted; image.pending {
+		create.ImageID = "" // what the plan's steps bring
+	}
 	before := append(u.cleared(t), m.record)
-	if id, ok := m.images[key{t.host, u.p.ImageName(t.set.service)}]; ok {
+	if id, ok := m.images[key{t.host, image.ref}]; ok {
 		before = append(before, id)
-		create.ImageID = "" // what the pull brings
 	}
 	for _, a := range t.set.service.Networks {
 		if n := u.networks[a.Network]; n != nil {

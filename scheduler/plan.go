@@ -30,10 +30,18 @@ const (
 	SeedVolume Kind = "seed volume"
 	// RemoveVolume removes engine volume Name on Host.
 	RemoveVolume Kind = "remove volume"
-	// Pull pulls image Name on Host.
+	// Pull pulls image Name on Host: by Digest where that is set, out of the registry's Ref where that is; with From set,
+	// the image comes from that host when the registry does not give it.
 	Pull Kind = "pull"
 	// RemoveImage removes image Name on Host.
 	RemoveImage Kind = "remove image"
+	// Build builds Service's image, Name, on Host; with Attempt set it is pulled where the registry has it.
+	Build Kind = "build"
+	// Push pushes image Name on Host as Ref; "" is its own name.
+	Push Kind = "push"
+	// Send brings image Name from host From to Host, engine to engine. All sends of one image that wait for the same steps
+	// are one reading of it on From.
+	Send Kind = "send"
 	// Create creates the container of Task under Name on Host; with Replaces set it carries the replace label.
 	Create Kind = "create"
 	// Start starts container Name (created by an earlier step of the plan, or there already as ContainerID).
@@ -68,13 +76,18 @@ type Step struct {
 	Why   string         // "new replica", "configuration changed", "orphan" …
 	After []int          // IDs of the steps that must have succeeded
 
-	Service     *placement.Service     // Create, Start, Stop, Restart, Pull, SeedVolume; nil for orphans and without a file
+	Service     *placement.Service     // Create, Start, Stop, Restart, Pull, Build, SeedVolume; nil for orphans and without a file
 	Network     *placement.NetworkSpec // CreateNetwork
 	Volume      *placement.VolumeSpec  // CreateVolume, SeedVolume
 	Endpoints   []placement.Endpoint   // Create on a cluster: its addresses
 	Resolvers   []netip.Addr           // Create on a cluster: the agent's name server on each of its networks
 	ImageID     string                 // Create, SeedVolume: the image on Host; "" when a pull of this plan brings it
 	ContainerID string                 // of a container that exists already
+	From        string                 // Send, Pull: host that has the image
+	Ref         string                 // Push, Pull: what the image is called in the inventory's registry
+	Digest      string                 // Pull: "repository@sha256:…"; "" is what the name means now, the same for all hosts
+	Attempt     bool                   // Build: pull first, build when that fails
+	Anew        bool                   // Pull, Build: replaces an image that hosts have, and decides by that what is recreated
 	Inherit     []placement.Mount      // Create: anonymous volumes to take over (Source is the engine volume name)
 	ShareWith   map[string]string      // Create: service → container name whose namespace or volumes it uses
 	Replaces    string                 // Create: name of the container it replaces

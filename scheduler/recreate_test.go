@@ -222,8 +222,8 @@ func TestPullPolicies(t *testing.T) {
 		"always":        {service: []serviceOption{pullPolicy("always")}, want: "0 pull img (pull_policy is always)|1 create web.1 (new replica) after 0|2 start web.1 after 1"},
 		"never":         {service: []serviceOption{pullPolicy("never")}, host: []hostOption{noImages()}, err: "up: service web: image img is not here and its pull_policy is never; load or build it there"},
 		"never, there":  {service: []serviceOption{pullPolicy("never")}, want: "0 create web.1 (new replica)|1 start web.1 after 0"},
-		"built":         {service: []serviceOption{build}, err: "up: service web: image app-web is not here and cannot be pulled; build it there with docker build -t app-web"},
-		"built, policy": {service: []serviceOption{pullPolicy("build")}, host: []hostOption{noImages()}, err: "up: service web: image img is not here and cannot be pulled; build it there with docker build -t img"},
+		"built":         {service: []serviceOption{build}, err: "up: service web: image app-web is not here and cannot be pulled; build it with docker build -t app-web"},
+		"built, policy": {service: []serviceOption{pullPolicy("build")}, host: []hostOption{noImages()}, err: "up: service web: image img is not here and its pull_policy is build, but it has no build: section"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := world(host("local", c.host...), service("web", c.service...))

@@ -1,48 +1,11 @@
 package scheduler
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"berth/placement"
 )
-
-// missing reports whether a host lacks a service's image.
-func (u *upper) missing(t *task) bool {
-	_, ok := u.o.Images[t.host][u.p.ImageName(t.set.service)]
-	return !ok
-}
-
-// needImages refuses services whose image is not on the host and must not or cannot be pulled.
-func (u *upper) needImages(tasks []*task) error {
-	var problems []error
-	seen := map[key]bool{}
-	for _, t := range tasks {
-		ref := u.p.ImageName(t.set.service)
-		if !t.fresh() || !u.missing(t) || seen[key{t.host, ref}] {
-			continue
-		}
-		seen[key{t.host, ref}] = true
-		where := ""
-		if u.o.Cluster {
-			where = "on host " + t.host
-		} else {
-			where = "here"
-		}
-		switch {
-		case t.set.service.PullPolicy == "never":
-			problems = append(problems, fmt.Errorf("service %s: image %s is not %s and its pull_policy is never; load or build it there", t.Service, ref, where))
-		case !pullable(t.set.service):
-			problems = append(problems, fmt.Errorf("service %s: image %s is not %s and cannot be pulled; build it there with docker build -t %s", t.Service, ref, where, ref))
-		}
-	}
-	return errors.Join(problems...)
-}
-
-// pullable reports whether a registry can have the image: built images without a name of their own are only here.
-func pullable(s *placement.Service) bool { return s.Image != "" && s.PullPolicy != "build" }
 
 // needNetworks makes the networks that tasks are attached to on their hosts, and makes those anew that have changed.
 func (u *upper) needNetworks(m *made, tasks []*task) {
@@ -130,25 +93,4 @@ func (u *upper) sortedNetworks() []*placement.NetworkSpec {
 	all := slices.Clone(u.p.Networks)
 	slices.SortFunc(all, func(a, b *placement.NetworkSpec) int { return strings.Compare(a.Key, b.Key) })
 	return all
-}
-
-// pullImages pulls images where they are missing, or always where the policy says so.
-func (u *upper) pullImages(m *made, tasks []*task) {
-	for _, t := range tasks {
-		s := t.set.service
-		k := key{t.host, u.p.ImageName(s)}
-		if _, done := m.images[k]; done || !pullable(s) {
-			continue
-		}
-		step := Step{Kind: Pull, Host: t.host, Name: k.b, Service: s}
-		switch {
-		case s.PullPolicy == "always":
-			step.Why = "pull_policy is always"
-		case t.fresh() && u.missing(t):
-			step.Why = "missing"
-		default:
-			continue
-		}
-		m.images[k] = u.g.add(step)
-	}
 }

@@ -17,7 +17,7 @@ func TestPlanOfVolumesThatStandForFolders(t *testing.T) {
 		service("db", mounts("data")), service("web", replicas(2), mounts("conf_1")))
 	golden(t, s.plan(t), `
 		 0  record
-		 1  pull img on b (missing)
+		 1  send img from a to b (missing)
 		 2  seed volume app_conf_1 on a after 0
 		 3  seed volume app_data on a after 0
 		 4  seed volume app_conf_1 on b after 0,1

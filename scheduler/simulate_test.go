@@ -105,6 +105,17 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 		o.Volumes = slices.DeleteFunc(o.Volumes, func(v placement.EngineVolume) bool { return v.Host == x.Host && v.Name == x.Name })
 	case Pull:
 		o.Images[x.Host][x.Name] = "sha256:" + x.Name
+	case Build:
+		o.Images[x.Host][x.Name] = "sha256:built-" + x.Name
+	case Push:
+		if o.Images[x.Host][x.Name] == "" {
+			fail("the image is not there")
+		}
+	case Send:
+		if o.Images[x.From][x.Name] == "" {
+			fail("the image is not on %s", x.From)
+		}
+		o.Images[x.Host][x.Name] = o.Images[x.From][x.Name]
 	case Create:
 		s.create(x, fail)
 	case Start:

@@ -118,7 +118,7 @@ func (u *upper) diverged(s *placement.Service, c *placement.Container) string {
 	if c.ConfigHash != s.ConfigHash && !c.Same {
 		return "configuration changed"
 	}
-	if id := u.o.Images[c.Host][u.p.ImageName(s)]; id != "" && c.ImageID != "" && id != c.ImageID {
+	if id := u.wanted(s, c.Host); id != "" && c.ImageID != "" && id != c.ImageID {
 		return "image changed"
 	}
 	if c.State == "running" {

@@ -54,9 +54,22 @@ func (s *Step) text(host bool) string {
 		}
 	case Wait:
 		word("%s", s.waitsFor())
+	case Push:
+		if s.Ref != "" {
+			word("as %s", s.Ref)
+		}
+	case Pull:
+		if s.Ref != "" {
+			word("from %s", s.Ref)
+		}
+	case Send:
+		word("from %s to %s", s.From, s.Host)
 	}
-	if host && s.Host != "" {
+	if host && s.Host != "" && s.Kind != Send {
 		word("on %s", s.Host)
+	}
+	if s.Kind == Pull && s.From != "" {
+		word("or send it from %s", s.From)
 	}
 	if len(s.Endpoints) > 0 {
 		var ips []string

@@ -29,7 +29,8 @@ type upper struct {
 	away     map[string][]placement.Task // by host that does not answer
 	lost     map[string][]placement.Task // by host that is not in the inventory
 
-	renewed map[key]bool // volumes that are made anew: host, name
+	renewed  map[key]bool    // volumes that are made anew: host, name
+	supplies map[key]*supply // image reference, os/arch
 
 	change *Change
 	forget *Change
@@ -45,23 +46,6 @@ type upper struct {
 // file asks for what cannot be, and the error is the sentence that says so.
 func Up(p *placement.Project, o *placement.Observation, opts UpOptions) (*Plan, error) {
 	return newUpper(p, o, opts).run("up")
-}
-
-func newUpper(p *placement.Project, o *placement.Observation, opts UpOptions) *upper {
-	u := &upper{
-		p: p, o: o, opts: opts, w: newView(p.Name, o),
-		networks: map[string]*placement.NetworkSpec{}, volumes: map[string]*placement.VolumeSpec{},
-		byName: map[string]*set{}, away: map[string][]placement.Task{}, lost: map[string][]placement.Task{},
-		renewed: map[key]bool{}, change: newChange(o), forget: newChange(o), plan: &Plan{Project: p.Name, Cluster: o.Cluster},
-	}
-	for _, n := range p.Networks {
-		u.networks[n.Key] = n
-	}
-	for _, v := range p.Volumes {
-		u.volumes[v.Key] = v
-	}
-	u.needs, u.board = placement.NewNeeds(p, o), u.newBoard()
-	return u
 }
 
 // run makes the plan; command is what errors begin with.
@@ -90,6 +74,23 @@ func (u *upper) run(command string) (*Plan, error) {
 		}
 	}
 	return u.plan, nil
+}
+
+func newUpper(p *placement.Project, o *placement.Observation, opts UpOptions) *upper {
+	u := &upper{
+		p: p, o: o, opts: opts, w: newView(p.Name, o),
+		networks: map[string]*placement.NetworkSpec{}, volumes: map[string]*placement.VolumeSpec{},
+		byName: map[string]*set{}, supplies: map[key]*supply{}, away: map[string][]placement.Task{}, lost: map[string][]placement.Task{},
+		renewed: map[key]bool{}, change: newChange(o), forget: newChange(o), plan: &Plan{Project: p.Name, Cluster: o.Cluster},
+	}
+	for _, n := range p.Networks {
+		u.networks[n.Key] = n
+	}
+	for _, v := range p.Volumes {
+		u.volumes[v.Key] = v
+	}
+	u.needs, u.board = placement.NewNeeds(p, o), u.newBoard()
+	return u
 }
 
 func newChange(o *placement.Observation) *Change {

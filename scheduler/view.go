@@ -15,7 +15,8 @@ type key struct{ a, b string }
 type view struct {
 	o          *placement.Observation
 	project    string
-	hosts      map[string]int // inventory index
+	hosts      map[string]int    // inventory index
+	platforms  map[string]string // host → os/arch
 	containers []placement.Container
 	networks   map[key]*placement.EngineNetwork // host, network name
 	volumes    map[key]*placement.EngineVolume  // host, volume name
@@ -26,12 +27,13 @@ type view struct {
 
 func newView(project string, o *placement.Observation) *view {
 	w := &view{
-		o: o, project: project, hosts: map[string]int{}, containers: slices.Clone(o.Containers),
+		o: o, project: project, hosts: map[string]int{}, platforms: map[string]string{}, containers: slices.Clone(o.Containers),
 		networks: map[key]*placement.EngineNetwork{}, volumes: map[key]*placement.EngineVolume{},
 		overlays: map[string]*placement.Network{}, endpoints: map[key]placement.Endpoint{},
 	}
 	for i := range o.Hosts {
 		w.hosts[o.Hosts[i].Name] = i
+		w.platforms[o.Hosts[i].Name] = o.Hosts[i].OS + "/" + placement.Arch(o.Hosts[i].Arch)
 	}
 	slices.SortFunc(w.containers, func(a, b placement.Container) int {
 		return cmp.Or(cmp.Compare(w.order(a.Host), w.order(b.Host)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/compose-spec/compose-go/v2/types"
-
 	"berth/cmd/progress"
 	"berth/placement"
 	"berth/runtime/cluster"
@@ -35,11 +33,13 @@ func (ss *session) applyAsking(ctx context.Context, bootstrap bool, plan planner
 	if err := ss.lock(ctx, bootstrap); err != nil {
 		return nil, err
 	}
+	images := made{}
 	for try := 1; ; try++ {
 		o, err := ss.cluster.Observe(ctx, ss.name, ss.project)
 		if err != nil {
 			return nil, err
 		}
+		o.Made = images.ids(o)
 		p, err := plan(o)
 		if try == 1 {
 			ss.warn(p)
@@ -54,9 +54,9 @@ func (ss *session) applyAsking(ctx context.Context, bootstrap bool, plan planner
 				continue
 			}
 		}
-		if pulled, err := ss.refresh(ctx, p, o); err != nil {
+		if anew, err := ss.anew(ctx, p, images); err != nil {
 			return p, err
-		} else if pulled {
+		} else if anew {
 			continue
 		}
 		err = ss.run(ctx, p)
@@ -65,27 +65,6 @@ func (ss *session) applyAsking(ctx context.Context, bootstrap bool, plan planner
 		}
 		return p, errors.Join(err, failures(p))
 	}
-}
-
-// refresh pulls the images that the hosts have and that pull_policy wants anew, ahead of the rest: only then is it known
-// which containers run an old one. It reports whether there were any; the plan is then made again.
-func (ss *session) refresh(ctx context.Context, p *scheduler.Plan, o *placement.Observation) (bool, error) {
-	pulls := &scheduler.Plan{Project: p.Project, Cluster: p.Cluster}
-	for _, s := range p.Steps {
-		if s.Kind == scheduler.Pull && o.Images[s.Host][s.Name] != "" {
-			s.ID, s.After = len(pulls.Steps), nil
-			pulls.Steps = append(pulls.Steps, s)
-		}
-	}
-	if pulls.Empty() {
-		return false, nil
-	}
-	for _, s := range ss.project.Services {
-		if s.PullPolicy == types.PullPolicyAlways {
-			s.PullPolicy = types.PullPolicyMissing
-		}
-	}
-	return true, ss.run(ctx, pulls)
 }
 
 // again reports whether a plan failed because the store is not as it was when the plan was made, or may not be.
@@ -157,8 +136,13 @@ func (ss *session) run(ctx context.Context, p *scheduler.Plan) error {
 	if p.Empty() {
 		return nil
 	}
-	w := execute.World{Project: ss.project, Cluster: ss.inv.Cluster(), Engines: ss.cluster.Engines()}
-	if w.Cluster {
+	return ss.carryOut(ctx, p)
+}
+
+// carryOut runs a plan's steps; those that write to the store need the project's lock.
+func (ss *session) carryOut(ctx context.Context, p *scheduler.Plan) error {
+	w := execute.World{Project: ss.project, Cluster: ss.inv.Cluster(), Engines: ss.cluster.Engines(), Build: ss.buildOptions()}
+	if w.Cluster && ss.cluster.Locked() {
 		records := ss.cluster.Records(ss.name)
 		defer records.Close()
 		w.Store = records
@@ -196,9 +180,17 @@ func (ss *session) shower(p *scheduler.Plan) func(execute.Report) {
 		execute.Working: progress.Working, execute.Done: progress.Done, execute.Warned: progress.Warning,
 		execute.Failed: progress.Failed, execute.Skipped: progress.Skipped,
 	}
+	builds := ss.newBuildOutput()
 	return func(r execute.Report) {
 		if r.Note != "" {
 			ss.display.Warn(about(r.Step, ss.inv.Cluster()) + r.Note)
+			return
+		}
+		if r.News != nil {
+			builds.show(r.Step, *r.News)
+			return
+		}
+		if r.Total > 0 && ss.c.Bool("quiet-pull") && r.Step.Kind == scheduler.Pull {
 			return
 		}
 		ev := steps.Event(*r.Step, phases[r.Phase], r.Err)

@@ -12,6 +12,7 @@ func commands(s *settings) []*cli.Command {
 		group("Project", projectCommands(s)),
 		group("Containers", containerCommands(s)),
 		group("Processes and files", processCommands(s)),
+		group("Images", imageCommands(s)),
 		group("Look", lookingCommands(s)),
 		group("Cluster", clusterCommands(s)),
 		group("Other", otherCommands(s)),
@@ -55,6 +56,15 @@ func containerCommands(s *settings) []*cli.Command {
 		unpauseCommand(s),
 		rmCommand(s),
 		waitCommand(s),
+	}
+}
+
+// imageCommands make images and bring them to where they are needed.
+func imageCommands(s *settings) []*cli.Command {
+	return []*cli.Command{
+		buildCommand(s),
+		pullCommand(s),
+		pushCommand(s),
 	}
 }
 

@@ -2,10 +2,8 @@ package cli
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/urfave/cli/v2"
 
 	"berth/scheduler"
@@ -13,16 +11,14 @@ import (
 
 // makingFlags are those that up and create have in common: how containers are made.
 func makingFlags() []cli.Flag {
-	return []cli.Flag{
+	return append(imageFlags(), []cli.Flag{
 		&cli.StringSliceFlag{Name: "scale", Usage: "`SERVICE=N` replicas, repeatable"},
 		&cli.BoolFlag{Name: "force-recreate", Usage: "recreate containers that did not change"},
 		&cli.BoolFlag{Name: "no-recreate", Usage: "leave containers that are there as they are"},
 		&cli.BoolFlag{Name: "remove-orphans", Usage: "remove containers of services the file does not have"},
-		&cli.StringFlag{Name: "pull", Value: "policy", Usage: "always, missing, never or build, instead of the services' pull_policy"},
-		&cli.BoolFlag{Name: "quiet-pull", Usage: "no progress of pulls"},
 		&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "answer every question with yes"},
 		&cli.BoolFlag{Name: "partial", Usage: "create what can be placed when not everything can"},
-	}
+	}...)
 }
 
 // making reads them. It sets the replicas and pull policies of the project's services.
@@ -39,16 +35,7 @@ func (ss *session) making() (scheduler.UpOptions, error) {
 	if err := ss.scale(c.StringSlice("scale")); err != nil {
 		return opts, err
 	}
-	switch p := c.String("pull"); {
-	case p == "policy" || p == "":
-	case !slices.Contains([]string{types.PullPolicyAlways, types.PullPolicyMissing, types.PullPolicyNever, types.PullPolicyBuild}, p):
-		return opts, fmt.Errorf("%s: invalid --pull option %q; want always, missing, never or build", c.Command.Name, p)
-	default:
-		for _, svc := range ss.project.Services {
-			svc.PullPolicy = p
-		}
-	}
-	return opts, nil
+	return opts, ss.imagePolicy()
 }
 
 // incompatible says that two flags contradict each other.

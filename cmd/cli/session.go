@@ -141,6 +141,7 @@ type session struct {
 	inv      *placement.Inventory
 	cluster  *cluster.Cluster
 	display  progress.Display
+	memory   int64 // of builds, bytes
 
 	listing    func() ([]engine.Snapshot, error) // of all containers, begun before the files were read; nil when it was not
 	endListing func()
@@ -287,8 +288,8 @@ func (ss *session) byName(opts loader.Options, w what, cause error) error {
 	return nil
 }
 
-// newDisplay makes the display that the global flags ask for. own says that -q is the command's own.
-func (s *settings) newDisplay(c *cli.Context, hosts, own bool) (progress.Display, error) {
+// displayMode is the way to show progress that flags and environment ask for. own says that -q is the command's own.
+func (s *settings) displayMode(c *cli.Context, own bool) (progress.Mode, error) {
 	mode := c.String("progress")
 	if mode == "" {
 		mode = s.env.Getenv("COMPOSE_PROGRESS")
@@ -296,8 +297,13 @@ func (s *settings) newDisplay(c *cli.Context, hosts, own bool) (progress.Display
 	if c.Bool("quiet") && !own {
 		mode = string(progress.Quiet)
 	}
+	return progress.ParseMode(mode, s.ansi(c))
+}
+
+// newDisplay makes the display that the global flags ask for.
+func (s *settings) newDisplay(c *cli.Context, hosts, own bool) (progress.Display, error) {
 	ansi := s.ansi(c)
-	parsed, err := progress.ParseMode(mode, ansi)
+	parsed, err := s.displayMode(c, own)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func resource(s scheduler.Step) string {
 		return "Network " + s.Name
 	case scheduler.CreateVolume, scheduler.SeedVolume, scheduler.RemoveVolume:
 		return "Volume " + s.Name
-	case scheduler.Pull, scheduler.RemoveImage:
+	case scheduler.Pull, scheduler.Build, scheduler.Push, scheduler.Send, scheduler.RemoveImage:
 		return "Image " + s.Name
 	case scheduler.Create:
 		if s.Replaces != "" { // Name is temporary then
@@ -83,6 +83,12 @@ func words(s scheduler.Step) (before, after string) {
 		return "Removing", "Removed"
 	case scheduler.Pull:
 		return "Pulling", "Pulled"
+	case scheduler.Build:
+		return "Building", "Built"
+	case scheduler.Push:
+		return "Pushing", "Pushed"
+	case scheduler.Send:
+		return "Receiving", "Received"
 	case scheduler.Create:
 		if s.Replaces != "" {
 			return "Recreate", "Recreated"

@@ -263,13 +263,14 @@ func assemble(inv *placement.Inventory, project string, snaps []engine.Snapshot,
 	o := &placement.Observation{
 		Cluster: inv.Cluster(), Images: map[string]map[string]string{}, Pool: inv.Pool, MTU: inv.MTU,
 		Recorded: map[placement.Task]placement.TaskRecord{}, Pins: map[string]string{},
+		ImageFacts: map[string]map[string]placement.Image{}, Registry: inv.Registry, Time: time.Now(),
 	}
 	for _, s := range snaps {
 		o.Hosts = append(o.Hosts, s.Host)
 		o.Containers = append(o.Containers, s.Containers...)
 		o.Networks = append(o.Networks, s.Networks...)
 		o.Volumes = append(o.Volumes, s.Volumes...)
-		o.Images[s.Host.Name] = s.Images
+		o.Images[s.Host.Name], o.ImageFacts[s.Host.Name] = s.Images, s.ImageFacts
 	}
 	if view == nil {
 		return o

@@ -138,3 +138,6 @@ func startTime(pid int) (int64, error) {
 	}
 	return strconv.ParseInt(fields[19], 10, 64)
 }
+
+// Locked reports whether the cluster holds a project's lock.
+func (c *Cluster) Locked() bool { return c.lock != nil }

@@ -67,10 +67,14 @@ type BuildError struct {
 // Error is one sentence, and the last lines of output indented below it.
 func (e *BuildError) Error() string {
 	var b strings.Builder
-	if e.Step != "" {
-		fmt.Fprintf(&b, "step %q failed: ", e.Step)
+	text := buildCause(e.Cause)
+	if base := baseImage(e.Step); base != "" {
+		fmt.Fprintf(&b, "base image %s cannot be had: %s; correct FROM, or bring it to the host that builds", base, text)
+	} else if e.Step != "" {
+		fmt.Fprintf(&b, "step %q failed: %s", e.Step, text)
+	} else {
+		b.WriteString(text)
 	}
-	b.WriteString(buildCause(e.Cause))
 	if len(e.Lines) > 0 {
 		b.WriteString("; it printed last:")
 		for _, l := range e.Lines {

@@ -116,6 +116,9 @@ func (l *buildLog) failed(cause error) error {
 // classicStep is how the classic builder announces a step.
 var classicStep = regexp.MustCompile(`^Step (\d+/\d+) : (.*)$`)
 
+// classicNoise is what the classic builder says of itself between the output of steps.
+var classicNoise = regexp.MustCompile(`^ ---> |^Removing intermediate container |^Successfully (?:built|tagged) `)
+
 // classic reads a piece of the classic builder's output.
 func (l *buildLog) classic(text string) {
 	for line := range strings.Lines(text) {
@@ -124,18 +127,32 @@ func (l *buildLog) classic(text string) {
 			l.last = &buildStep{number: len(l.steps) + 1, name: "[" + m[1] + "] " + m[2], began: true}
 			l.steps[m[1]] = l.last
 			l.tell(BuildNews{Number: l.last.number, Step: l.last.name, Began: true})
-		} else if l.last != nil && line != "" && !strings.HasPrefix(line, " ---> ") {
+		} else if l.last != nil && line != "" && !classicNoise.MatchString(line) {
 			l.last.line(l, line)
 		}
 	}
 }
 
+// What builders put before the cause, and how they say that a command failed (engines 20.10 to 29).
 var (
-	noiseOfSolver = regexp.MustCompile(`^(?:failed to solve(?: with frontend \S+)?: |rpc error: code = \w+ desc = |error: |failed to solve: )+`)
-	baseImage     = regexp.MustCompile(`(?:failed to (?:resolve source metadata for|create LLB definition: ).*|)(\S+?): (?:pull access denied|not found|failed to do request|failed to authorize|unexpected status)`)
+	buildNoise   = regexp.MustCompile(`^(?:failed to solve(?: with frontend \S+)?: |failed to create LLB definition: |rpc error: code = \w+ desc = |error: )+`)
+	commandEnded = regexp.MustCompile(`(?s)^(?:executor failed running \[.*\]: |process ".*" did not complete successfully: )exit code: (\d+)|The command '.*' returned a non-zero code: (\d+)$`)
+	fromStep     = regexp.MustCompile(`^\[[^\]]*\] (?:load metadata for|FROM) (\S+)`)
 )
 
-// buildCause is a builder's message without what its layers put in front.
+// buildCause is a builder's message in its plainest form.
 func buildCause(err error) string {
-	return strings.TrimSpace(noiseOfSolver.ReplaceAllString(plain(err.Error()), ""))
+	text := strings.TrimSpace(buildNoise.ReplaceAllString(plain(err.Error()), ""))
+	if m := commandEnded.FindStringSubmatch(text); m != nil {
+		return "exit code " + m[1] + m[2]
+	}
+	return text
+}
+
+// baseImage is the image that a step fetches; "" for other steps.
+func baseImage(step string) string {
+	if m := fromStep.FindStringSubmatch(step); m != nil {
+		return strings.TrimPrefix(strings.TrimPrefix(m[1], "docker.io/"), "library/")
+	}
+	return ""
 }

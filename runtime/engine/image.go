@@ -12,6 +12,8 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/registry"
+
+	"berth/placement"
 )
 
 // hubAccount is the key that docker's configuration keeps Docker Hub's credentials under.
@@ -55,6 +57,15 @@ func (e *Engine) Image(ctx context.Context, ref string) (ImageInfo, error) {
 	return i, nil
 }
 
+// imageFacts is what planning needs of an image.
+func imageFacts(info image.InspectResponse) placement.Image {
+	facts := placement.Image{ID: info.ID, Tagged: info.Metadata.LastTagTime, Digests: info.RepoDigests}
+	if made, err := time.Parse(time.RFC3339Nano, info.Created); err == nil && made.After(facts.Tagged) {
+		facts.Tagged = made // engines do not note every way in which an image gets its name
+	}
+	return facts
+}
+
 // Pull pulls an image with the credentials of docker's own configuration. platform is os/arch[/variant], "" for the
 // engine's own. progress, which may be nil, is told the bytes done and known so far, summed over the layers; both grow.
 func (e *Engine) Pull(ctx context.Context, ref, platform string, progress func(done, total int64)) error {
@@ -67,21 +78,13 @@ func (e *Engine) Pull(ctx context.Context, ref, platform string, progress func(d
 		return e.fail("pull image", ref, err)
 	}
 	defer body.Close()
-	layers := map[string]layer{}
+	sum := newTransferSum(progress)
 	return e.fail("pull image", ref, follow(body, func(m message) {
-		if m.Progress.Total > 0 && m.Status == "Downloading" {
-			layers[m.ID] = layer{m.Progress.Current, m.Progress.Total}
-		} else if l, ok := layers[m.ID]; ok && (m.Status == "Download complete" || m.Status == "Pull complete") {
-			layers[m.ID] = layer{l.total, l.total}
-		} else {
-			return
-		}
-		if progress != nil {
-			var sum layer
-			for _, l := range layers {
-				sum.done, sum.total = sum.done+l.done, sum.total+l.total
-			}
-			progress(sum.done, sum.total)
+		switch m.Status {
+		case "Downloading":
+			sum.part(m.ID, m.Progress.Current, m.Progress.Total)
+		case "Download complete", "Pull complete":
+			sum.whole(m.ID)
 		}
 	}))
 }
@@ -194,7 +197,8 @@ type message struct {
 		Current int64 `json:"current"`
 		Total   int64 `json:"total"`
 	} `json:"progressDetail"`
-	Error string `json:"error"`
+	Error string          `json:"error"`
+	Aux   json.RawMessage `json:"aux"`
 }
 
 // follow reads progress messages to their end; an error among them is the call's error.

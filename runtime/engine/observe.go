@@ -55,8 +55,9 @@ type Snapshot struct {
 	Networks   []placement.EngineNetwork
 	Volumes    []placement.EngineVolume
 	Images     map[string]string // reference as the project has it → image ID; absent: not on the host
-	Agent      *AgentContainer   // nil without one
-	Marks      []Mark            // what commands hold on this host, see Engine.Mark
+	ImageFacts map[string]placement.Image
+	Agent      *AgentContainer // nil without one
+	Marks      []Mark          // what commands hold on this host, see Engine.Mark
 }
 
 // Of is a snapshot of all projects, cut down to the containers of one.
@@ -102,6 +103,7 @@ type observation struct {
 	networks   []network.Summary
 	volumes    []*volume.Volume
 	images     map[string]string
+	imageFacts map[string]placement.Image
 	same       map[string]bool // container ID → adopted
 }
 
@@ -189,7 +191,7 @@ func (o *observation) vouched() bool {
 // lookUpImages asks for each image that the project names. One of another platform than its service wants counts as
 // absent.
 func (o *observation) lookUpImages(ctx context.Context) error {
-	o.images = map[string]string{}
+	o.images, o.imageFacts = map[string]string{}, map[string]placement.Image{}
 	if o.query.Compose == nil {
 		return nil
 	}
@@ -219,7 +221,7 @@ func (o *observation) lookUpImages(ctx context.Context) error {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			o.images[ref] = info.ID
+			o.images[ref], o.imageFacts[ref] = info.ID, imageFacts(info)
 			return nil
 		})
 	}
@@ -291,7 +293,7 @@ func (o *observation) fill(snap *Snapshot) {
 	o.fillNetworks(snap)
 	o.fillVolumes(snap)
 	if o.images != nil {
-		snap.Images = o.images
+		snap.Images, snap.ImageFacts = o.images, o.imageFacts
 	}
 }
 

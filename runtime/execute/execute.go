@@ -7,6 +7,7 @@ import (
 
 	"berth/placement"
 	"berth/runtime/engine"
+	"berth/runtime/images"
 	"berth/scheduler"
 )
 
@@ -16,6 +17,7 @@ type World struct {
 	Cluster bool
 	Engines map[string]*engine.Engine // by host
 	Store   Store                     // nil on one host
+	Build   images.BuildOptions       // of what the plan builds
 }
 
 // Store is what steps need of a cluster's store; the project's lock is held by the caller.
@@ -50,9 +52,10 @@ type runner struct {
 	plan   *scheduler.Plan
 	report func(Report)
 
-	mu   sync.Mutex
-	hubs map[string]*engine.Events // by host, opened by the first step that waits there
-	ids  map[string]string         // "<host>/<container name>" → ID of containers this run created
+	mu     sync.Mutex
+	hubs   map[string]*engine.Events // by host, opened by the first step that waits there
+	ids    map[string]string         // "<host>/<container name>" → ID of containers this run created
+	supply supply
 }
 
 func (r *runner) close() {

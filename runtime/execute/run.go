@@ -39,8 +39,9 @@ type Report struct {
 	Phase Phase
 	Err   error // of Warned and Failed
 
-	Current, Total int64  // bytes of a pull, on repeated Working reports
-	Note           string // a sentence for the user, on repeated Working reports
+	Current, Total int64             // bytes of a pull, push or transfer, on repeated Working reports
+	News           *engine.BuildNews // of a build, on repeated Working reports
+	Note           string            // a sentence for the user, on repeated Working reports
 }
 
 // Failure is one step that failed.
@@ -191,6 +192,8 @@ func lane(s *scheduler.Step) string {
 	switch s.Kind {
 	case scheduler.Wait, scheduler.Record, scheduler.Forget:
 		return ""
+	case scheduler.Send:
+		return "" // those of one image begin together, whatever else their hosts are at
 	case scheduler.CreateNetwork, scheduler.RemoveNetwork:
 		return "" // on a cluster the agent does the work; on one host there are few of them
 	default:

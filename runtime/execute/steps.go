@@ -51,13 +51,13 @@ func (r *runner) step(ctx context.Context, s *scheduler.Step) error {
 	case scheduler.RemoveVolume:
 		return e.RemoveVolume(ctx, s.Name)
 	case scheduler.Pull:
-		platform := ""
-		if s.Service != nil {
-			platform = s.Service.Platform
-		}
-		return e.Pull(ctx, s.Name, platform, func(current, total int64) {
-			r.report(Report{Step: s, Phase: Working, Current: current, Total: total})
-		})
+		return r.pull(ctx, e, s)
+	case scheduler.Build:
+		return r.build(ctx, e, s)
+	case scheduler.Push:
+		return r.push(ctx, e, s)
+	case scheduler.Send:
+		return r.send(ctx, s)
 	case scheduler.Create:
 		return r.create(ctx, e, s)
 	case scheduler.Start:

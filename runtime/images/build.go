@@ -143,8 +143,6 @@ func (b *builder) refuse() error {
 		return errors.New("privileged: the engine's builder runs no privileged builds")
 	case len(c.Entitlements) > 0:
 		return fmt.Errorf("entitlements: the engine's builder grants none (%s)", strings.Join(c.Entitlements, ", "))
-	case len(c.CacheTo) > 0:
-		return errors.New("cache_to: the engine's builder writes its own cache only; take cache_to away")
 	case b.service.Platform != "" && len(c.Platforms) > 0 && !slices.Contains(c.Platforms, b.service.Platform):
 		return fmt.Errorf("platforms: [%s] must include the service's platform %s", strings.Join(c.Platforms, ", "), b.service.Platform)
 	}
