@@ -1,6 +1,10 @@
 package scheduler
 
-import "berth/placement"
+import (
+	"errors"
+
+	"berth/placement"
+)
 
 // made is the steps that several tasks wait for.
 type made struct {
@@ -25,7 +29,7 @@ func (u *upper) build() error {
 		u.plan.Change = u.change
 	}
 	tasks := u.placed()
-	if err := u.needImages(tasks); err != nil {
+	if err := errors.Join(u.needImages(tasks), u.needFiles(tasks)); err != nil {
 		return err
 	}
 	u.restartStops(tasks)

@@ -41,6 +41,21 @@ func (u *upper) needImages(tasks []*task) error {
 	return errors.Join(problems...)
 }
 
+// needFiles refuses to make containers that would lack a secret or config.
+func (u *upper) needFiles(tasks []*task) error {
+	var problems []error
+	seen := map[*placement.Service]bool{}
+	for _, t := range tasks {
+		if s := t.set.service; t.fresh() && !seen[s] {
+			seen[s] = true
+			for _, sentence := range s.Absent {
+				problems = append(problems, errors.New(sentence))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
 // pullable reports whether a registry can have the image: built images without a name of their own are only here.
 func pullable(s *placement.Service) bool { return s.Image != "" && s.PullPolicy != "build" }
 
