@@ -52,9 +52,12 @@ func Load(ctx context.Context, o Options) (*placement.Project, error) {
 	}
 	p.Warnings = slices.Concat(s.warnings, s.versionWarnings(), logged, keyWarnings(compose, o.Cluster))
 	if o.Cluster {
-		if err := s.ship(p, relative); err != nil {
-			return nil, s.locate(err)
-		}
+		err = s.ship(p, relative)
+	} else {
+		err = countCopies(p)
+	}
+	if err != nil {
+		return nil, s.locate(err)
 	}
 	return p, nil
 }

@@ -54,7 +54,8 @@ func Select(p *placement.Project, names []string, o SelectOptions) (*placement.P
 	return selected, nil
 }
 
-// carry takes over what a cluster made of relative bind mounts (see ship), which p.Compose does not say.
+// carry takes over what p.Compose does not say: what a cluster made of relative bind mounts (see ship), and the hashes that
+// contents count in.
 func carry(p, selected *placement.Project) {
 	for _, s := range selected.Services {
 		from := p.Service(s.Name)

@@ -158,3 +158,23 @@ func TestWhatIsNotSentAsItIsIsSaid(t *testing.T) {
 	}
 	w.mustLoad() // a dangling link travels as it is
 }
+
+func TestAnEditOfAFileThatIsCopiedOnOneHostCountsAndOneThatIsBoundDoesNot(t *testing.T) {
+	for lines, counts := range map[string]bool{
+		"secrets: [{source: s, mode: 0400}]": true,
+		"secrets: [{source: s, uid: '7'}]":   true,
+		"secrets: [s]":                       false,
+	} {
+		w := newWorld(t, web(lines)+"secrets: {s: {file: ./s}}\n-- s --\n1\n")
+		before := w.mustLoad().Service("web").ConfigHash
+		if again := w.mustLoad().Service("web").ConfigHash; again != before {
+			t.Errorf("%s: two loads differ", lines)
+		}
+		if err := os.WriteFile(filepath.Join(w.dir, "s"), []byte("longer"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if after := w.mustLoad().Service("web").ConfigHash; (after != before) != counts {
+			t.Errorf("%s: the hash changed: %v, want %v", lines, after != before, counts)
+		}
+	}
+}

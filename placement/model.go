@@ -34,6 +34,10 @@ type Project struct {
 	// Separator stands between project, service and number in container names; "" is "-", "_" with --compatibility.
 	Separator string
 
+	// Contents are those of external secrets and configs, by "secret/<key>" and "config/<key>". They are in memory only:
+	// no plan, label or record has them.
+	Contents map[string][]byte
+
 	// Compose is the whole loaded model, for `config` and for what only the engine adapter reads.
 	Compose *types.Project
 	// Disabled holds the services switched off by profiles or not selected on the command line, sorted; they are no
@@ -91,7 +95,8 @@ type Service struct {
 
 	Build *Build // how its image is made; nil when it is not
 
-	ConfigHash     string        // SHA-256 hex of the canonical compose entry (COMPOSE.md, "Names and labels")
+	ConfigHash     string        // SHA-256 hex of the canonical compose entry (COMPOSE.md, "Names and labels"), and of what is sent along
+	Absent         []string      // sentences about secrets and configs that it needs and that are not there: no container is made
 	HasHealthcheck bool          // a healthcheck in the file that is not disabled (an image may add one)
 	StopTimeout    time.Duration // stop_grace_period; 0 is the engine's 10 s
 	Spec           *types.ServiceConfig

@@ -1,6 +1,8 @@
 package scheduler
 
-import "berth/placement"
+import (
+	"berth/placement"
+)
 
 // made is the steps that several tasks wait for.
 type made struct {
@@ -25,6 +27,9 @@ func (u *upper) build() error {
 		u.plan.Change = u.change
 	}
 	tasks := u.placed()
+	if err := u.needFiles(tasks); err != nil {
+		return err
+	}
 	u.restartStops(tasks)
 	u.needNetworks(m, tasks)
 	for _, d := range u.drops() {

@@ -1,11 +1,27 @@
 package scheduler
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
 	"berth/placement"
 )
+
+// needFiles refuses to make containers that would lack a secret or config.
+func (u *upper) needFiles(tasks []*task) error {
+	var problems []error
+	seen := map[*placement.Service]bool{}
+	for _, t := range tasks {
+		if s := t.set.service; t.fresh() && !seen[s] {
+			seen[s] = true
+			for _, sentence := range s.Absent {
+				problems = append(problems, errors.New(sentence))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
 
 // needNetworks makes the networks that tasks are attached to on their hosts, and makes those anew that have changed.
 func (u *upper) needNetworks(m *made, tasks []*task) {

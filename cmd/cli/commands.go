@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/urfave/cli/v2"
+
+	"berth/runtime/ledger"
 )
 
 // commands are all of berth's, in the order of its help.
@@ -89,6 +91,8 @@ func clusterCommands(s *settings) []*cli.Command {
 	return []*cli.Command{
 		planCommand(s),
 		hostsCommand(s),
+		objectCommand(s, ledger.Secret),
+		objectCommand(s, ledger.Config),
 		storeCommand(s),
 		agentCommand(s),
 	}

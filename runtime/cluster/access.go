@@ -28,6 +28,7 @@ type Access struct {
 	CA        []byte   `json:"ca,omitempty"`
 	Cert      []byte   `json:"cert,omitempty"`
 	Key       []byte   `json:"key,omitempty"`
+	Seal      []byte   `json:"seal,omitempty"` // the cluster's key for what lies sealed in the store; see seal.go
 }
 
 // cachePath is where the access of an inventory is kept: named after how its hosts are addressed, so that two

@@ -148,6 +148,9 @@ func (c *Cluster) join(ctx context.Context, names []string, a *Access) error {
 	if err != nil {
 		return fmt.Errorf("host %s cannot join: %w", names[0], err)
 	}
+	if err := c.newlySealed(ctx, a); err != nil {
+		return fmt.Errorf("host %s cannot join: %w", names[0], err)
+	}
 	var hosts []placement.InventoryHost
 	for _, h := range c.inv.Hosts {
 		if slices.Contains(names, h.Name) {

@@ -68,7 +68,7 @@ func (c *Cluster) bootstrap(ctx context.Context, snaps []engine.Snapshot) (*Acce
 	if err != nil {
 		return nil, err
 	}
-	a := &Access{Cluster: id, CA: ca.Cert, Cert: cli.Cert, Key: cli.Key}
+	a := &Access{Cluster: id, CA: ca.Cert, Cert: cli.Cert, Key: cli.Key, Seal: newSealKey()}
 	for _, h := range hosts[:members] {
 		addr, err := c.underlay(ctx, h)
 		if err != nil {
@@ -114,6 +114,9 @@ func (c *Cluster) describe(ctx context.Context, h placement.InventoryHost, a *Ac
 	cfg := agent.Config{Cluster: a.Cluster, Host: h.Name, Address: addr, Socket: agentSocket}
 	if len(a.CA) == 0 {
 		files, err := c.externalFiles(&cfg)
+		if err == nil {
+			files[sealKeyFile] = a.Seal
+		}
 		return cfg, files, err
 	}
 	cfg.Store.Endpoints, cfg.Store.TLS = a.Endpoints, true

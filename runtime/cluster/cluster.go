@@ -35,7 +35,8 @@ type Cluster struct {
 	access  *Access     // how the store is reached; nil until opened, and on one host
 	store   store.Store // nil until opened, and on one host
 	lock    *ProjectLock
-	view    *ledger.View // of the last Observe
+	view    *ledger.View                  // of the last Observe
+	hashes  map[*placement.Service]string // config hashes without what furnish adds
 
 	warming     sync.WaitGroup
 	stopWarming context.CancelFunc
@@ -171,7 +172,7 @@ func (c *Cluster) anyAnswers(snaps []engine.Snapshot) error {
 }
 
 // Observe makes the observation of a project: one store read, and one snapshot of all hosts in parallel. project may be
-// nil when only the name is known (down without a file).
+// nil when only the name is known (down without a file). On a cluster it completes the project (see furnish).
 func (c *Cluster) Observe(ctx context.Context, name string, project *placement.Project) (*placement.Observation, error) {
 	q := engine.Query{Project: name, Compose: project, Cluster: c.inv.Cluster()}
 	if !c.inv.Cluster() {
@@ -199,6 +200,9 @@ func (c *Cluster) Observe(ctx context.Context, name string, project *placement.P
 		}
 	}
 	c.view = view
+	if err := c.furnish(ctx, project, view); err != nil {
+		return nil, err
+	}
 	return assemble(c.inv, name, snaps, view), nil
 }
 
@@ -216,6 +220,11 @@ func (c *Cluster) Look(ctx context.Context, name string, project *placement.Proj
 	snaps, err := c.Snapshots(ctx, q, view)
 	if err != nil {
 		return nil, err
+	}
+	if view != nil {
+		if err := c.furnish(ctx, project, view); err != nil {
+			return nil, err
+		}
 	}
 	return assemble(c.inv, name, snaps, view), nil
 }

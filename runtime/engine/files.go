@@ -62,8 +62,8 @@ func (c *creation) inject(s *CreateSpec, kind, dir string, ref types.FileReferen
 	switch {
 	case !known:
 		return fmt.Errorf("%s %s is not defined in the project", kind, ref.Source)
-	case bool(def.External):
-		return fmt.Errorf("%s %s: external %ss need a swarm; use file:, environment: or content:", kind, ref.Source, kind)
+	case bool(def.External) && s.Project.Contents[kind+"/"+ref.Source] == nil:
+		return fmt.Errorf("%s %s: external %ss are kept in a cluster's store, and one engine has none; use file:, environment: or content:", kind, ref.Source, kind)
 	case def.Driver != "" || def.TemplateDriver != "":
 		return fmt.Errorf("%s %s: drivers are not supported; use file:, environment: or content:", kind, ref.Source)
 	}
@@ -86,6 +86,8 @@ func (c *creation) inject(s *CreateSpec, kind, dir string, ref types.FileReferen
 		return fmt.Errorf("%s %s: uid and gid must be numbers: %w", kind, ref.Source, err)
 	}
 	switch {
+	case bool(def.External):
+		f.Content = string(s.Project.Contents[kind+"/"+ref.Source])
 	case def.Content != "":
 		f.Content = def.Content
 	case def.Environment != "":

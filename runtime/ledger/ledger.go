@@ -10,11 +10,14 @@
 //	berth/projects/<project>/lock           Lock, under the command's lease
 //	berth/projects/<project>/tasks/<task>   placement.TaskRecord
 //	berth/projects/<project>/pins/<volume>  host name
+//	berth/secrets/<name>                    Object, put by the command line
+//	berth/configs/<name>                    Object, put by the command line
 package ledger
 
 import (
 	"net/netip"
 	"strings"
+	"time"
 
 	"berth/placement"
 )
@@ -29,7 +32,30 @@ const (
 	Endpoints = Root + "endpoints/"
 	States    = Root + "state/"
 	Projects  = Root + "projects/"
+	Secrets   = Root + "secrets/"
+	Configs   = Root + "configs/"
 )
+
+// The kinds of objects.
+const (
+	Secret = "secret"
+	Config = "config"
+)
+
+// Object is an external secret or config. Its content is sealed with a key that is not in the store.
+type Object struct {
+	Created time.Time         `json:"created"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Sealed  []byte            `json:"sealed"`
+}
+
+// ObjectKey is the key of a secret or config.
+func ObjectKey(kind, name string) string {
+	if kind == Config {
+		return Configs + name
+	}
+	return Secrets + name
+}
 
 // Host is what an agent says of its host.
 type Host struct {

@@ -19,6 +19,7 @@ type View struct {
 	Ready     map[string]Ready // by "<network>/<host>"
 	Endpoints []placement.Endpoint
 	Projects  map[string]*Project
+	Objects   map[string]Object // by "<kind>/<name>"
 }
 
 // Project is what the store knows of one project beside its networks and endpoints.
@@ -32,7 +33,7 @@ type Project struct {
 func Decode(s store.Snapshot) (*View, error) {
 	v := &View{
 		Revision: s.Revision, Revisions: map[string]int64{}, Hosts: map[string]Host{}, Alive: map[string]bool{}, Ready: map[string]Ready{},
-		Projects: map[string]*Project{},
+		Projects: map[string]*Project{}, Objects: map[string]Object{},
 	}
 	for _, p := range s.Pairs {
 		if err := v.add(p); err != nil {
@@ -75,6 +76,14 @@ func (v *View) add(p store.Pair) error {
 		err := json.Unmarshal(p.Value, &e)
 		v.Endpoints = append(v.Endpoints, e)
 		return err
+	}
+	for kind, prefix := range map[string]string{Secret: Secrets, Config: Configs} {
+		if k := Split(p.Key, prefix); len(k) == 1 {
+			var o Object
+			err := json.Unmarshal(p.Value, &o)
+			v.Objects[kind+"/"+k[0]] = o
+			return err
+		}
 	}
 	if k := Split(p.Key, Projects); len(k) >= 2 {
 		return v.addProject(k, p)
