@@ -131,8 +131,10 @@ func (s *sources) load(ctx context.Context) (*types.Project, error) {
 	if p, err = p.WithServicesEnabled(s.opts.Services...); err != nil {
 		return nil, err
 	}
-	if p, err = p.WithSelectedServices(s.opts.Services); err != nil {
-		return nil, err
+	if !s.opts.Whole {
+		if p, err = p.WithSelectedServices(s.opts.Services); err != nil {
+			return nil, err
+		}
 	}
 	if !s.opts.AllResources {
 		p = p.WithoutUnnecessaryResources()

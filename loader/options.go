@@ -26,6 +26,8 @@ type Options struct {
 	// Services are those named on the command line: their profiles become active, and the project is cut down to them
 	// and what they depend on, as docker compose does. Empty is all services.
 	Services []string
+	// Whole keeps the other services too: Services only makes profiles active.
+	Whole bool
 	// Environ is the environment as os.Environ has it: "KEY=value".
 	Environ []string
 	// WorkingDir is the absolute folder that the command was started in.

@@ -28,7 +28,7 @@ func (ss *session) apply(ctx context.Context, bootstrap bool, plan planner) (*sc
 // applyAsking is apply that asks before it carries out; ask may be nil.
 func (ss *session) applyAsking(ctx context.Context, bootstrap bool, plan planner, ask consent) (*scheduler.Plan, error) {
 	if dryRun(ss.c) {
-		return ss.preview(ctx, plan)
+		return ss.preview(ctx, plan, ask)
 	}
 	if err := ss.lock(ctx, bootstrap); err != nil {
 		return nil, err
@@ -72,8 +72,8 @@ func again(err error) bool {
 	return errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUncertain)
 }
 
-// preview prints the plan of a command that then changes nothing.
-func (ss *session) preview(ctx context.Context, plan planner) (*scheduler.Plan, error) {
+// preview prints the plan of a command that then changes nothing. Nobody is asked; --yes answers.
+func (ss *session) preview(ctx context.Context, plan planner, ask consent) (*scheduler.Plan, error) {
 	err := ss.cluster.Open(ctx, false)
 	if err != nil && !errors.Is(err, cluster.ErrNoCluster) {
 		return nil, err
@@ -83,6 +83,11 @@ func (ss *session) preview(ctx context.Context, plan planner) (*scheduler.Plan, 
 		return nil, err
 	}
 	p, err := plan(o)
+	if err == nil && ask != nil && ss.c.Bool("yes") {
+		if again, _ := ask(p); again {
+			p, err = plan(o)
+		}
+	}
 	ss.warn(p)
 	if err != nil {
 		return p, err

@@ -27,7 +27,7 @@ func planCommand(s *settings) *cli.Command {
 					Services: ss.services, NoDeps: ss.c.Bool("no-deps"), ForceRecreate: ss.c.Bool("force-recreate"),
 					NoRecreate: ss.c.Bool("no-recreate"), RemoveOrphans: ss.c.Bool("remove-orphans"), Partial: ss.c.Bool("partial"),
 				})
-			})
+			}, nil)
 			if err == nil && p.Empty() {
 				ss.display.Warn("nothing to do: " + upToDate(p))
 			}

@@ -74,7 +74,7 @@ func restartCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "no-deps", Usage: "leave out the services that depend on those named with restart: true"},
 			timeoutFlag(),
 		},
-		Action: s.with(existing, func(ss *session) error {
+		Action: s.with(what{words: true, whole: true, fileOptional: true, silent: true}, func(ss *session) error {
 			_, err := ss.act(ss.c.Context, func(x *scheduler.Present) (*scheduler.Plan, error) {
 				return x.Restart(ss.c.Bool("no-deps"), timeout(ss.c)), nil
 			})

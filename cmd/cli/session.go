@@ -154,6 +154,7 @@ type session struct {
 type what struct {
 	services     []string // named on the command line, checked to exist
 	words        bool     // the command's arguments are those services
+	whole        bool     // the services that are not named too
 	fileOptional bool     // the project's name alone will do (ps, logs, down)
 	hostsOnly    bool     // no project at all
 	silent       bool     // no compose warnings (the command prints data, and -q of its own chooses of it)
@@ -169,7 +170,7 @@ func (s *settings) open(c *cli.Context, w what) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts.Cluster, opts.NoContents = inv.Cluster(), !makesContainers(c.Command.Name)
+	opts.Cluster, opts.Whole, opts.NoContents = inv.Cluster(), w.whole, !makesContainers(c.Command.Name)
 	ss := &session{settings: s, c: c, inv: inv}
 	if ss.display, err = s.newDisplay(c, inv.Cluster(), w.silent); err != nil {
 		return nil, err
