@@ -180,3 +180,41 @@ func (s *syncBuffer) String() string {
 	defer s.mu.Unlock()
 	return s.b.String()
 }
+
+func TestContainersAreStoppedAndStartedOnTheHostsThatAnswerWithoutAStoreToo(t *testing.T) {
+	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
+	w := newWorld(t, l, lostCompose)
+	w.must("up", "-d")
+	cut := func(name string) {
+		h, err := l.Host(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Cut(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cut("host3")
+	w.refused([]string{"host host3 is unreachable", "web.", "was left alone"}, "stop")
+	if got := w.hostsOf("web"); len(got) != 0 {
+		t.Errorf("web runs on %v after stop", got)
+	}
+	cut("host2") // and with it the store's majority
+	w.refused([]string{"host host2 is unreachable", "host host3 is unreachable", "left alone"}, "start")
+	if got := w.hostsOf("web"); !cmp.Equal(got, []string{"host1"}) {
+		t.Errorf("web runs on %v after start, want host1", got)
+	}
+	for _, name := range []string{"host2", "host3"} {
+		h, err := l.Host(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Heal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.must("start")
+	if got := w.hostsOf("web"); len(got) != 3 {
+		t.Errorf("web runs on %v after the hosts came back, want three", got)
+	}
+}

@@ -19,6 +19,7 @@ func rmCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not ask"},
 			&cli.BoolFlag{Name: "stop", Aliases: []string{"s"}, Usage: "stop what runs first"},
 			&cli.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "remove the containers' anonymous volumes too"},
+			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Hidden: true, Usage: "without effect, as for docker compose"},
 			timeoutFlag(),
 		},
 		Action: s.with(what{words: true, fileOptional: true, silent: true, store: true}, rm),
