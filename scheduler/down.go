@@ -70,8 +70,6 @@ func (d *downer) choose() {
 		for _, s := range d.opts.Services {
 			d.chosen[s] = true
 		}
-		above := dependents(d.deps, nil)
-		reach(d.chosen, func(s string) []string { return above[s] })
 	}
 	for i := range d.w.containers {
 		c := &d.w.containers[i]

@@ -53,11 +53,9 @@ func TestWhatDownTakesAway(t *testing.T) {
 			10 remove old.1 after 9
 			11 remove network app_default after 8,10
 			12 remove volume app_data after 8,10`},
-		"one service and who depends on it": {file: true, opts: DownOptions{Services: []string{"web"}, Volumes: true}, want: `
-			0 stop site.1
-			1 remove site.1 after 0
-			2 stop web.1 after 1
-			3 remove web.1 after 2
+		"one service": {file: true, opts: DownOptions{Services: []string{"web"}, Volumes: true}, want: `
+			0 stop web.1
+			1 remove web.1 after 0
 			warning: network app_default is still in use by app-db-1, app-old-1, app-web-run-1 and stays
 			warning: volume app_data is still in use by app-db-1 and stays`},
 		"all with the label without a file": {want: `

@@ -26,7 +26,7 @@ func (x *Present) Start(wait bool) (*Plan, error) {
 	if err := x.complete(must); err != nil {
 		return nil, err
 	}
-	s := &starter{x: x, started: map[*placement.Container]int{}, tasks: map[string][]*placement.Container{}, waits: map[awaited]int{}}
+	s := x.starter()
 	containers := x.containers(scope)
 	for _, c := range containers {
 		s.tasks[c.Task.Service] = append(s.tasks[c.Task.Service], c)
@@ -97,6 +97,12 @@ type starter struct {
 	started map[*placement.Container]int
 	tasks   map[string][]*placement.Container // by service
 	waits   map[awaited]int
+}
+
+func (x *Present) starter() *starter {
+	return &starter{
+		x: x, started: map[*placement.Container]int{}, tasks: map[string][]*placement.Container{}, waits: map[awaited]int{},
+	}
 }
 
 type awaited struct {
@@ -199,29 +205,34 @@ func (x *Present) stops(containers []*placement.Container, timeout *time.Duratio
 }
 
 // Restart plans to stop and start the services' containers, running or not, dependencies first. Without noDeps the
-// services that depend on them with restart: true are restarted too.
+// services that depend on them with restart: true are restarted too, when their dependencies are as they want them.
 func (x *Present) Restart(noDeps bool, timeout *time.Duration) *Plan {
 	chosen, asked := x.named(), x.named()
 	if !noDeps {
 		above := dependents(x.deps, func(d placement.Dependency) bool { return d.Restart })
 		reach(chosen, func(s string) []string { return above[s] })
 	}
-	steps := map[string][]int{} // by service
+	starter := x.starter()
 	for _, c := range x.containers(chosen) {
 		if gone(c) {
 			continue
 		}
-		why := ""
+		s := x.step(Restart, c, "")
+		s.Timeout = timeout
 		if !asked[c.Task.Service] {
-			why = "a dependency is restarted"
+			s.Why = "a dependency is restarted"
 		}
 		var after []int
 		for _, d := range x.deps[c.Task.Service] {
-			after = append(after, steps[d.Service]...)
+			if noDeps || !d.Restart {
+				d.Condition = placement.Started
+			}
+			for _, dep := range starter.tasks[d.Service] {
+				after = append(after, starter.dependency(dep, d))
+			}
 		}
-		s := x.step(Restart, c, why)
-		s.Timeout = timeout
-		steps[c.Task.Service] = append(steps[c.Task.Service], x.g.add(s, after...))
+		starter.tasks[c.Task.Service] = append(starter.tasks[c.Task.Service], c)
+		starter.started[c] = x.g.add(s, after...)
 	}
 	return x.finish(chosen)
 }

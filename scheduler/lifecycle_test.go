@@ -112,8 +112,9 @@ func TestWithoutAFileTheLabelsSayWhatDependsOnWhat(t *testing.T) {
 		5 start web.2 on a (is exited) after 2,3`)
 	golden(t, s.present("db").Restart(false, nil), `
 		0 restart db.1 on a
-		1 restart web.1 on b (a dependency is restarted) after 0
-		2 restart web.2 on a (a dependency is restarted) after 0`)
+		1 wait db.1 until healthy on a after 0
+		2 restart web.1 on b (a dependency is restarted) after 1
+		3 restart web.2 on a (a dependency is restarted) after 1`)
 	if _, err := s.present("nope").Start(false); err == nil || !strings.Contains(err.Error(), "no such service") {
 		t.Errorf("got %v", err)
 	}
@@ -144,16 +145,18 @@ func TestRestartTakesAlongThoseWhoAskForIt(t *testing.T) {
 	s := stack(t).state("exited", "app-init-1")
 	golden(t, s.present("db").Restart(false, nil), `
 		0 restart db.1 on a
-		1 restart web.1 on b (a dependency is restarted) after 0
-		2 restart web.2 on a (a dependency is restarted) after 0`)
+		1 wait db.1 until healthy on a after 0
+		2 restart web.1 on b (a dependency is restarted) after 1
+		3 restart web.2 on a (a dependency is restarted) after 1`)
 	golden(t, s.present("db").Restart(true, nil), `
 		0 restart db.1 on a`)
 	golden(t, s.present().Restart(false, nil), `
 		0 restart db.1 on a
 		1 restart init.1 on b
-		2 restart web.1 on b after 0,1
-		3 restart web.2 on a after 0,1
-		4 restart site.1 on a after 2,3`)
+		2 wait db.1 until healthy on a after 0
+		3 restart web.1 on b after 1,2
+		4 restart web.2 on a after 1,2
+		5 restart site.1 on a after 3,4`)
 }
 
 func TestKillSignalsWhatRuns(t *testing.T) {

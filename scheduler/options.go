@@ -29,7 +29,7 @@ type UpOptions struct {
 
 // DownOptions say what `down` is asked to do.
 type DownOptions struct {
-	Services      []string // only these and what depends on them; empty is all
+	Services      []string // only these, as docker compose does it; empty is all
 	Volumes       bool     // named volumes of the project and anonymous ones too
 	RemoveOrphans bool     // containers of services that the file does not have, and one-off containers
 	Images        Images   // images of the services that go too
