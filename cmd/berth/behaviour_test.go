@@ -25,7 +25,8 @@ import (
 //	eventually WORDS    repeat the command until it succeeds (30 s at most)
 //
 // and those of a user who does something while a command runs (behaviour_user_test.go),
-// and the conditions [cluster] and [onehost]. $PROJECT is the project's name, set in the environment.
+// and the conditions [cluster] and [onehost]. $PROJECT is the project's name, set in the environment, and
+// $BERTH the program's path.
 
 func TestBehaviourOnOneHost(t *testing.T) {
 	l := lab.Start(t, lab.Hosts(1), lab.Images("busybox", "web"))
@@ -52,7 +53,7 @@ func behave(t *testing.T, l *lab.Lab, kind string, environ ...string) {
 		Setup: func(env *testscript.Env) error {
 			project := projectOf(filepath.Base(env.WorkDir))
 			env.Vars = append(env.Vars, environ...)
-			env.Vars = append(env.Vars, "PROJECT="+project, "COMPOSE_PROJECT_NAME="+project,
+			env.Vars = append(env.Vars, "PROJECT="+project, "COMPOSE_PROJECT_NAME="+project, "BERTH="+binary,
 				"XDG_CACHE_HOME="+filepath.Join(filepath.Dir(binary), "cache"))
 			env.Defer(func() { scrap(t, env, project) })
 			return nil

@@ -22,7 +22,8 @@ func completionCommand(s *settings) *cli.Command {
 		ArgsUsage: strings.Join(shells, "|"),
 		Description: `For bash, in ~/.bashrc:   source <(berth completion bash)
 For zsh, in ~/.zshrc:     source <(berth completion zsh)
-For fish, once:           berth completion fish > ~/.config/fish/completions/berth.fish`,
+For fish, in ~/.config/fish/config.fish:
+                          berth completion fish | source`,
 		Action: func(c *cli.Context) error {
 			script, err := scripts.ReadFile("completion/" + c.Args().First())
 			if err != nil || c.NArg() != 1 {

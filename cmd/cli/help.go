@@ -65,7 +65,7 @@ func commandHelp(name string, cmd *cli.Command) string {
 	if cmd.ArgsUsage != "" {
 		usage = append(usage, cmd.ArgsUsage)
 	}
-	fmt.Fprintf(&b, "%s\n\n%s\n", strings.Join(usage, " "), sentence(cmd.Usage))
+	fmt.Fprintf(&b, "%s\n\n%s\n", strings.Join(usage, " "), strings.Join(wrap(sentence(cmd.Usage), helpWidth), "\n"))
 	if cmd.Description != "" {
 		fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(cmd.Description))
 	}
