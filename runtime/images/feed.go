@@ -30,6 +30,7 @@ type feed struct {
 	lacks  map[string]bool // diff IDs
 	total  int64
 	sent   int64
+	told   int64 // of sent, the last time
 
 	queue chan []byte
 	pipe  *io.PipeWriter
@@ -101,7 +102,8 @@ func (f *feed) write(p []byte) {
 		return
 	}
 	f.sent += int64(len(p))
-	if f.tell != nil && !f.failed() {
+	if f.tell != nil && !f.failed() && (f.sent-f.told >= max(f.total/100, chunkSize) || f.sent == f.total) {
+		f.told = f.sent
 		f.tell(f.sent, max(f.total, f.sent))
 	}
 }
