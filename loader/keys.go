@@ -43,8 +43,6 @@ var unhonouredKeys = []unhonoured{
 		in: deployed(func(d *types.DeployConfig) bool { return d.RollbackConfig != nil })},
 	{key: "deploy.endpoint_mode", reason: "vip is answered like dnsrr, with the addresses of the tasks",
 		in: deployed(func(d *types.DeployConfig) bool { return d.EndpointMode != "" && d.EndpointMode != "dnsrr" })},
-	{key: "deploy.mode", reason: "a job mode runs as an ordinary service, which does not end",
-		in: deployed(func(d *types.DeployConfig) bool { return strings.HasSuffix(d.Mode, "-job") })},
 	{key: "deploy.restart_policy.delay", reason: "the engine decides how long it waits between two starts",
 		in: restarting(func(r *types.RestartPolicy) bool { return r.Delay != nil && *r.Delay > 0 })},
 	{key: "deploy.restart_policy.window", reason: "the engine counts attempts in a row, over any time",

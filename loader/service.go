@@ -39,12 +39,16 @@ func convertService(p *types.Project, service types.ServiceConfig) (*placement.S
 	}
 	if service.Deploy != nil {
 		switch service.Deploy.Mode {
-		case "", "replicated", "replicated-job":
-		case "global", "global-job":
+		case "", "replicated":
+		case "replicated-job":
+			s.Job = true
+		case "global":
 			s.Mode = placement.Global
+		case "global-job":
+			s.Mode, s.Job = placement.Global, true
 		default:
 			return nil, &Error{Key: key + ".deploy.mode", Err: fmt.Errorf("%q is no mode%s",
-				service.Deploy.Mode, cmp.Or(didYouMean(service.Deploy.Mode, []string{"replicated", "global"}), "; want replicated or global"))}
+				service.Deploy.Mode, cmp.Or(didYouMean(service.Deploy.Mode, []string{"replicated", "global", "replicated-job", "global-job"}), "; want replicated, global, replicated-job or global-job"))}
 		}
 		s.MaxPerHost = int(min(service.Deploy.Placement.MaxReplicas, math.MaxInt32))
 	}

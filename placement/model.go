@@ -72,6 +72,7 @@ type Service struct {
 	Name          string
 	Mode          Mode
 	Replicas      int           // wanted tasks; ignored for Global
+	Job           bool          // its tasks run to completion, once: an up runs those again that failed or changed
 	ContainerName string        // container_name; "" for <project>-<service>-<n>
 	Image         string        // normalised by the loader only as far as compose does: "" means <project>-<service>
 	PullPolicy    string        // always, never, missing, if_not_present, build, daily …; "" is missing

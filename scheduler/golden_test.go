@@ -368,3 +368,28 @@ nothing was changed; make room, or start the rest with --partial`, "\n"), err.Er
 
 // oneLine turns "a|b" into lines.
 func oneLine(s string) string { return strings.ReplaceAll(s, "|", "\n") }
+
+func TestAJobRunsOnceUnlessItFailedOrChanged(t *testing.T) {
+	s := world(service("migrate", job()), service("web", dependsOn("migrate", placement.Completed))).up(t, UpOptions{Wait: true})
+	if got := s.hosts(); got != "migrate.1@local(exited) web.1@local" {
+		t.Fatal(got)
+	}
+	golden(t, s.plan(t, UpOptions{Wait: true}), "")
+	s.container("app-migrate-1").ExitCode = 3
+	golden(t, s.plan(t), "0 start migrate.1 (is exited)")
+	s.container("app-migrate-1").ExitCode = 0
+	s.change("migrate", hash("2"))
+	golden(t, s.plan(t), `
+		0  create migrate.1 as 000000000001_app-migrate-1 (configuration changed)
+		1  remove migrate.1 (configuration changed) after 0
+		2  rename migrate.1 to app-migrate-1 after 1
+		3  start migrate.1 after 2`)
+}
+
+func TestAJobThatHasEndedHoldsNothing(t *testing.T) {
+	s := world(host("a", cpus(1)), host("b", cpus(1)), service("migrate", job(), reserve(1, 0)), service("web", reserve(1, 0))).up(t, UpOptions{Wait: true})
+	s.change("web", replicas(2)).up(t)
+	if got := s.hosts(); got != "migrate.1@a(exited) web.1@b web.2@a" {
+		t.Error(got)
+	}
+}

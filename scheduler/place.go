@@ -151,7 +151,7 @@ func (u *upper) anchor(b *bundle) (string, bool) {
 // it stays without asking for room.
 func (u *upper) settled(b *bundle, host string) bool {
 	for _, t := range b.tasks {
-		if t.old == nil || t.old.Host != host || !up(t.old) {
+		if t.old == nil || t.old.Host != host || !up(t.old) && !t.finished() {
 			return false
 		}
 		if !u.opts.NoRecreate && t.old.ConfigHash != t.set.service.ConfigHash && !t.old.Same {
@@ -164,7 +164,9 @@ func (u *upper) settled(b *bundle, host string) bool {
 // settle holds the place of a bundle that stays.
 func (u *upper) settle(b *bundle, host string) {
 	for _, t := range b.tasks {
-		u.board.Hold(u.w.order(host), t.Task, t.set.service.Reservation, t.set.service.Ports)
+		if up(t.old) { // a finished job holds nothing
+			u.board.Hold(u.w.order(host), t.Task, t.set.service.Reservation, t.set.service.Ports)
+		}
 	}
 	u.assign(b, host)
 }

@@ -116,6 +116,8 @@ func global() serviceOption {
 	return func(_ *scene, v *placement.Service) { v.Mode = placement.Global }
 }
 
+func job() serviceOption { return func(_ *scene, v *placement.Service) { v.Job = true } }
+
 func hash(h string) serviceOption { return func(_ *scene, v *placement.Service) { v.ConfigHash = h } }
 
 func containerNamed(n string) serviceOption {

@@ -37,7 +37,7 @@ func (u *upper) blocked(st *set) string {
 		if dep == nil || !dep.inScope || !d.Required || len(dep.tasks) == 0 {
 			continue
 		}
-		if !slices.ContainsFunc(dep.tasks, func(t *task) bool { return t.away || t.started != none || t.old != nil && up(t.old) }) {
+		if !slices.ContainsFunc(dep.tasks, func(t *task) bool { return t.away || t.started != none || t.old != nil && up(t.old) || t.finished() }) {
 			return d.Service
 		}
 	}
@@ -53,6 +53,8 @@ func (u *upper) start(m *made, t *task, blocked string, freed map[string][]freed
 		}
 	case t.restart:
 		s.ContainerID, s.Why = t.old.ID, "a dependency is recreated"
+	case t.finished():
+		return
 	case !up(t.old):
 		s.ContainerID, s.Why = t.old.ID, "is "+t.old.State
 	default:
@@ -149,8 +151,8 @@ func (u *upper) wait(m *made, t *task, c placement.Condition, optional, running 
 	return m.waits[w]
 }
 
-// waitAll waits for every task to run, or to be healthy if it has a health check; one-shot services, which others wait
-// for to complete, have to complete (as docker compose has it).
+// waitAll waits for every task to run, or to be healthy if it has a health check; jobs, and one-shot services, which
+// others wait for to complete, have to complete (as docker compose has it).
 func (u *upper) waitAll(m *made) {
 	oneShot := map[string]bool{}
 	for _, st := range u.sets {
@@ -162,7 +164,7 @@ func (u *upper) waitAll(m *made) {
 	}
 	for _, t := range u.placed() {
 		switch {
-		case oneShot[t.Service]:
+		case oneShot[t.Service] || t.set.service.Job:
 			if !t.met(placement.Completed) {
 				u.wait(m, t, placement.Completed, false, false)
 			}

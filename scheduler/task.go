@@ -40,6 +40,11 @@ func (t *task) moves() bool { return t.old != nil && t.host != "" && t.old.Host 
 // fresh reports whether the plan makes a container for the task.
 func (t *task) fresh() bool { return t.host != "" && (t.old == nil || t.moves() || t.recreate != "") }
 
+// finished reports whether a job's task has run to its end, and is not to run again.
+func (t *task) finished() bool {
+	return t.set.service.Job && t.old != nil && t.old.State == "exited" && t.old.ExitCode == 0
+}
+
 // drop is a container that goes.
 type drop struct {
 	c       *placement.Container

@@ -44,8 +44,16 @@ func (c *creation) healthcheck(h *types.HealthCheckConfig, api string) (*contain
 	return out, nil
 }
 
-// restartPolicy is deploy.restart_policy where there is one, else restart.
+// restartPolicy is deploy.restart_policy where there is one, else restart. A job that has ended well stays ended.
 func restartPolicy(s *types.ServiceConfig) container.RestartPolicy {
+	p := servicePolicy(s)
+	if s.Deploy != nil && strings.HasSuffix(s.Deploy.Mode, "-job") && (p.IsAlways() || p.IsUnlessStopped()) {
+		return container.RestartPolicy{Name: container.RestartPolicyOnFailure}
+	}
+	return p
+}
+
+func servicePolicy(s *types.ServiceConfig) container.RestartPolicy {
 	if s.Deploy != nil && s.Deploy.RestartPolicy != nil {
 		p := container.RestartPolicy{Name: restartMode(s.Deploy.RestartPolicy.Condition)}
 		if p.Name == "" {
