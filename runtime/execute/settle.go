@@ -1,0 +1,36 @@
+package execute
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"berth/runtime/engine"
+	"berth/scheduler"
+)
+
+// settle is how long a container without a health check has to go on running before `up --wait` takes it for started:
+// one that ends at once has failed. docker compose looks after as long.
+const settle = 500 * time.Millisecond
+
+var errSettled = errors.New("the container runs on")
+
+// settled waits until a container that this run has started has run for settle, or has ended.
+func (r *runner) settled(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
+	began, ok := r.begun.Load(r.container(s))
+	if !ok {
+		return nil // it ran before
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, began.(time.Time).Add(settle), errSettled)
+	defer cancel()
+	_, err := e.Await(ctx, r.events(e), r.container(s), func(st engine.State) (bool, error) {
+		if st.Running {
+			return st.HasHealthcheck, nil
+		}
+		return Holds(s.Name, s.Condition, s.Running, st)
+	})
+	if errors.Is(context.Cause(ctx), errSettled) && (errors.Is(err, errSettled) || errors.Is(err, context.DeadlineExceeded)) {
+		return nil
+	}
+	return err
+}
