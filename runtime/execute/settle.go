@@ -17,20 +17,26 @@ var errSettled = errors.New("the container runs on")
 
 // settled waits until a container that this run has started has run for settle, or has ended.
 func (r *runner) settled(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
-	began, ok := r.begun.Load(r.container(s))
+	id := r.container(s)
+	began, ok := r.begun.Load(id)
 	if !ok {
 		return nil // it ran before
 	}
-	ctx, cancel := context.WithDeadlineCause(ctx, began.(time.Time).Add(settle), errSettled)
+	within, cancel := context.WithDeadlineCause(ctx, began.(time.Time).Add(settle), errSettled)
 	defer cancel()
-	_, err := e.Await(ctx, r.events(e), r.container(s), func(st engine.State) (bool, error) {
+	_, err := e.Await(within, r.events(e), id, func(st engine.State) (bool, error) {
 		if st.Running {
 			return st.HasHealthcheck, nil
 		}
 		return Holds(s.Name, s.Condition, s.Running, st)
 	})
-	if errors.Is(context.Cause(ctx), errSettled) && (errors.Is(err, errSettled) || errors.Is(err, context.DeadlineExceeded)) {
-		return nil
+	if errors.Is(context.Cause(within), errSettled) && (errors.Is(err, errSettled) || errors.Is(err, context.DeadlineExceeded)) {
+		st, err := e.State(ctx, id) // a busy engine tells of an end late
+		if err != nil {
+			return err
+		}
+		_, err = Holds(s.Name, s.Condition, s.Running, st)
+		return err
 	}
 	return err
 }
