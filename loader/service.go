@@ -28,6 +28,7 @@ func convertService(p *types.Project, service types.ServiceConfig) (*placement.S
 		Reservation:    reservation(&service),
 		Mounts:         mounts(&service),
 		Networks:       attachments(&service),
+		Links:          links(&service),
 		DependsOn:      dependencies(p, &service),
 		SharesWith:     sharesWith(&service),
 		HasHealthcheck: hasHealthcheck(&service),
@@ -122,6 +123,20 @@ func attachments(service *types.ServiceConfig) []placement.Attachment {
 			a.Aliases, a.IPv4 = n.Aliases, n.Ipv4Address
 		}
 		all = append(all, a)
+	}
+	return all
+}
+
+// links are the names of links and external_links that say more than the names themselves do.
+func links(service *types.ServiceConfig) map[string]string {
+	all := map[string]string{}
+	for _, l := range slices.Concat(service.Links, service.ExternalLinks) {
+		if name, alias, ok := strings.Cut(l, ":"); ok && alias != name {
+			all[alias] = name
+		}
+	}
+	if len(all) == 0 {
+		return nil
 	}
 	return all
 }

@@ -96,6 +96,7 @@ volumes: {data: {}}
 			{Type: "tmpfs", Target: "/run"},
 			{Type: "tmpfs", Target: "/tmp"},
 		},
+		Links: map[string]string{"l": "linked"},
 		DependsOn: []placement.Dependency{
 			{Service: "cache", Condition: placement.Started},
 			{Service: "db", Condition: placement.Healthy, Required: true, Restart: true},

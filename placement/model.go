@@ -88,6 +88,8 @@ type Service struct {
 	Ports     []Port       // published in host mode
 	Networks  []Attachment // networks by key, in priority order; empty with network_mode
 	Mounts    []Mount
+	// Links are names that only the containers of this service know: alias → service of the project, or container.
+	Links map[string]string
 	Files     []File       // of the user's machine, copied into the container before it starts (on a cluster)
 	DependsOn []Dependency // sorted by service name
 	// SharesWith names the services whose namespaces or volumes this one uses (network_mode: service:x, ipc, pid,
@@ -440,6 +442,8 @@ type Endpoint struct {
 	IP        netip.Addr `json:"ip"`
 	MAC       string     `json:"mac"`               // 02:42 + the four address bytes, as the engine's bridge driver derives it
 	Aliases   []string   `json:"aliases,omitempty"` // beside service and container name
+
+	Links map[string]string `json:"links,omitempty"` // Service.Links
 }
 
 // MACFor returns the MAC address of an IPv4 endpoint: 02:42 followed by the address, the rule of the engine's own

@@ -116,7 +116,7 @@ func (u *upper) allocate() error {
 
 func sameEndpoint(a, b placement.Endpoint) bool {
 	return a.IP == b.IP && a.MAC == b.MAC && a.Host == b.Host && a.Project == b.Project && a.Service == b.Service &&
-		a.Number == b.Number && slices.Equal(a.Aliases, b.Aliases)
+		a.Number == b.Number && slices.Equal(a.Aliases, b.Aliases) && maps.Equal(a.Links, b.Links)
 }
 
 // users are the tasks attached to a network.

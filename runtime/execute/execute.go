@@ -56,6 +56,8 @@ type runner struct {
 	hubs   map[string]*engine.Events // by host, opened by the first step that waits there
 	ids    map[string]string         // "<host>/<container name>" → ID of containers this run created
 	supply supply
+
+	begun sync.Map // container ID → time.Time at which this run started it
 }
 
 func (r *runner) close() {

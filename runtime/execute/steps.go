@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"berth/placement"
 	"berth/runtime/engine"
@@ -146,6 +147,7 @@ func (r *runner) start(ctx context.Context, e *engine.Engine, s *scheduler.Step)
 	if err := e.Start(ctx, id); err != nil {
 		return err
 	}
+	r.begun.Store(id, time.Now())
 	if s.Service != nil && len(s.Service.Spec.PostStart) > 0 {
 		return e.PostStart(ctx, id, s.Service)
 	}
@@ -186,6 +188,9 @@ func (r *runner) wait(ctx context.Context, e *engine.Engine, s *scheduler.Step) 
 	_, err := e.Await(ctx, r.events(e), r.container(s), func(st engine.State) (bool, error) {
 		return Holds(s.Name, s.Condition, s.Running, st)
 	})
+	if err == nil && s.Running {
+		return r.settled(ctx, e, s)
+	}
 	return err
 }
 

@@ -4,8 +4,9 @@
 // Who asks is known from the network of the listener and the source address. A container sees the names of all
 // networks that it is on, and no others; an address that no endpoint has (a container started by hand) sees those of
 // the network it asks on. Names of an endpoint: <service>, <service>.<project>, tasks.<service>, <container> and its
-// aliases. Answers are the addresses of tasks that serve (running, and healthy if they have a check), one per
-// container, those on this host first, in random order among themselves, with a TTL of 0.
+// aliases; a container with links knows further names that nobody else does. Answers are the addresses of tasks that
+// serve (running, and healthy if they have a check), one per container, those on this host first, in random order among
+// themselves, with a TTL of 0.
 //
 // A known name of which no task serves is answered with no addresses (NOERROR), not with NXDOMAIN and not by asking
 // elsewhere: the name exists, so a search domain or a resolver outside must not answer in its place, and nothing may
@@ -54,6 +55,7 @@ type record struct {
 	host      string
 	ip        netip.Addr
 	serving   *atomic.Bool // shared by all records of the container
+	links     map[string]string
 }
 
 // task names a container on a host; its state is reported under this key.
@@ -74,6 +76,12 @@ func compile(z Zone, serving func(task) *atomic.Bool) *zone {
 		out.add(e.Container, r)
 		for _, name := range e.Aliases {
 			out.add(name, r)
+		}
+		for alias, name := range e.Links {
+			if r.links == nil {
+				r.links = make(map[string]string, len(e.Links))
+			}
+			r.links[strings.ToLower(alias)] = strings.ToLower(name)
 		}
 		// A one-off (number 0) is not a task of its service, so that a "run" beside a service gets none of its
 		// traffic; it has its own name and aliases only.
@@ -131,15 +139,16 @@ func newSnapshot(byName map[string]*zone) *snapshot {
 	return &snapshot{zones: zones, byName: byName}
 }
 
-// seenBy returns the zones of the one who asks from an address on a network.
-func (s *snapshot) seenBy(network string, from netip.Addr) []*zone {
+// seenBy returns the zones of the one who asks from an address on a network, and the names that are its own: alias →
+// what it stands for.
+func (s *snapshot) seenBy(network string, from netip.Addr) ([]*zone, map[string]string) {
 	here := s.byName[network]
 	if here == nil {
-		return nil
+		return nil, nil
 	}
 	asker := here.addresses[from.Unmap()]
 	if asker == nil {
-		return []*zone{here}
+		return []*zone{here}, nil
 	}
 	var out []*zone
 	for _, z := range s.zones {
@@ -147,7 +156,7 @@ func (s *snapshot) seenBy(network string, from netip.Addr) []*zone {
 			out = append(out, z)
 		}
 	}
-	return out
+	return out, asker.links
 }
 
 // lookup returns the addresses of a name, one per container that serves, those on the host first; known is whether

@@ -18,6 +18,11 @@ func task1(network, host, service string, number int, addr string, aliases ...st
 		Service: service, Number: number, IP: ip(addr), Aliases: aliases}
 }
 
+func linked(e placement.Endpoint, alias, service string) placement.Endpoint {
+	e.Links = map[string]string{alias: service}
+	return e
+}
+
 // shop is the world of the tests: two networks, asked from host a.
 //
 //	front 10.1.0.0/16   web-1 (a) .1  web-2 (b) .2  web-3 (b) .3 starting   api-1 (a) .4
@@ -27,7 +32,7 @@ func shop(t testing.TB, resolvConf string) *Server {
 	t.Cleanup(s.Close)
 	s.SetZone(Zone{"front", netip.MustParsePrefix("10.1.0.0/16"), []placement.Endpoint{
 		task1("front", "a", "web", 1, "10.1.0.1"), task1("front", "b", "web", 2, "10.1.0.2"),
-		task1("front", "b", "web", 3, "10.1.0.3"), task1("front", "a", "api", 1, "10.1.0.4"),
+		task1("front", "b", "web", 3, "10.1.0.3"), linked(task1("front", "a", "api", 1, "10.1.0.4"), "Site", "web"),
 		{Network: "front", Container: "shop-web-run-1", Host: "a", Project: "shop", Service: "web", IP: ip("10.1.0.9"), Aliases: []string{"Tool"}},
 	}})
 	s.SetZone(Zone{"back", netip.MustParsePrefix("10.2.0.0/16"), []placement.Endpoint{
@@ -54,6 +59,8 @@ func TestWhoAsksDecidesWhatANameMeans(t *testing.T) {
 		"a container that does not serve":         {"front", web, "shop-web-3", ""},
 		"a name of a network that it is not on":   {"front", web, "db", "-"},
 		"a name of its second network":            {"front", api, "db", "10.2.0.5"},
+		"the name that a link gives":              {"front", api, "site", "10.1.0.1 10.1.0.2"},
+		"which is nobody else's":                  {"front", web, "site", "-"},
 		"an alias":                                {"front", api, "postgres", "10.2.0.5"},
 		"one address for a container on both":     {"back", "10.2.0.4", "api", "10.2.0.4"},
 		"an address that nobody has":              {"front", stranger, "web", "10.1.0.1 10.1.0.2"},
@@ -66,7 +73,10 @@ func TestWhoAsksDecidesWhatANameMeans(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			zones := s.current.Load().seenBy(test.network, ip(test.from))
+			zones, links := s.current.Load().seenBy(test.network, ip(test.from))
+			if name, ok := links[test.name]; ok {
+				test.name = name
+			}
 			addrs, known := lookup(zones, test.name, "a")
 			var got []string
 			for _, a := range addrs {
@@ -157,7 +167,8 @@ func TestSafetyOfAnswers(t *testing.T) {
 		}
 		for container, places := range byContainer {
 			for network, from := range places {
-				addrs, _ := lookup(s.current.Load().seenBy(network, from), "s", "a")
+				zones, _ := s.current.Load().seenBy(network, from)
+				addrs, _ := lookup(zones, "s", "a")
 				seen, far := map[string]bool{}, false
 				for _, a := range addrs {
 					c := addr[a]

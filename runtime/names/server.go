@@ -231,7 +231,10 @@ func (s *Server) answer(ctx context.Context, network string, from netip.Addr, q 
 	}
 	question := q.Question[0]
 	name := strings.ToLower(strings.TrimSuffix(question.Name, "."))
-	zones := s.current.Load().seenBy(network, from)
+	zones, links := s.current.Load().seenBy(network, from)
+	if linked, ok := links[name]; ok {
+		name = linked
+	}
 	header := dns.RR_Header{Name: question.Name, Class: dns.ClassINET}
 
 	if addr, ok := reverseAddr(name); ok && question.Qtype == dns.TypePTR {
