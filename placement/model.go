@@ -85,11 +85,11 @@ type Service struct {
 	Strategy    Strategy
 	MaxPerHost  int // deploy.placement.max_replicas_per_node; 0 is unlimited
 
-	Ports     []Port       // published in host mode
-	Networks  []Attachment // networks by key, in priority order; empty with network_mode
-	Mounts    []Mount
+	Ports    []Port       // published in host mode
+	Networks []Attachment // networks by key, in priority order; empty with network_mode
+	Mounts   []Mount
 	// Links are names that only the containers of this service know: alias → service of the project, or container.
-	Links map[string]string
+	Links     map[string]string
 	Files     []File       // of the user's machine, copied into the container before it starts (on a cluster)
 	DependsOn []Dependency // sorted by service name
 	// SharesWith names the services whose namespaces or volumes this one uses (network_mode: service:x, ipc, pid,

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -67,7 +68,7 @@ func atShell(t *testing.T, term, shell string, args ...string) *shellUser {
 	}
 	cmd := exec.Command(shell, args...)
 	cmd.Dir = w.dir
-	cmd.Env = append(w.env, "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"), "TERM="+term)
+	cmd.Env = append(slices.Clone(w.env), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"), "TERM="+term)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = end, end, end
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
