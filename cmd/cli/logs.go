@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -34,18 +35,33 @@ func logsCommand(s *settings) *cli.Command {
 
 func showLogs(ss *session) error {
 	c := ss.c
+	now, index := time.Now(), c.Int("index")
+	for _, bound := range []string{"since", "until"} {
+		if v := c.String(bound); v != "" {
+			if _, err := engine.ParseTime(v, now); err != nil {
+				return fmt.Errorf("logs: --%s: %w", bound, err)
+			}
+		}
+	}
 	list, hosts, err := ss.containers(c.Context, ss.services)
 	if err != nil {
 		return err
 	}
 	ss.unreachable(hosts)
+	wanted := func(service string, number int) bool { return ss.asked(service) && (index <= 0 || number == index) }
 	list = slices.DeleteFunc(list, func(ct placement.Container) bool {
-		n := c.Int("index")
-		return ct.OneOff || n > 0 && ct.Task.Number != n
+		return ct.OneOff || !wanted(ct.Task.Service, ct.Task.Number)
 	})
+	if len(list) == 0 && index > 0 && len(ss.services) == 1 {
+		_, err := runningReplica(nil, ss.services[0], index)
+		return fmt.Errorf("logs: %w", err)
+	}
 	o := logs.Options{Follow: c.Bool("follow"), Tail: c.String("tail"), Since: c.String("since"), Until: c.String("until")}
-	err = ss.printLogs(c.Context, list, o)
-	if errors.Is(err, errInterrupted) && o.Follow {
+	if !o.Follow {
+		return ss.printLogs(c.Context, list, o)
+	}
+	err = ss.followLogs(c.Context, list, o, wanted)
+	if errors.Is(err, errInterrupted) {
 		return &exitError{code: 130}
 	}
 	return err
@@ -70,7 +86,7 @@ func flush(p *logs.Printer) func() {
 	return func() { _ = p.Flush() }
 }
 
-// printLogs merges the containers' logs until they end, or with Follow until ctx does.
+// printLogs merges the containers' logs as they are.
 func (ss *session) printLogs(ctx context.Context, list []placement.Container, o logs.Options) error {
 	streams := make([]logs.Stream, 0, len(list))
 	for _, ct := range list {
@@ -82,13 +98,7 @@ func (ss *session) printLogs(ctx context.Context, list []placement.Container, o 
 			ss.display.Warn(n.String())
 		}
 	}}
-	if !o.Follow {
-		return m.Merge(ctx, streams, o, p.Line)
-	}
-	f := logs.NewFollower(m, streams, o)
-	f.Close() // no more streams come
-	ss.watchHosts(f, list)
-	return f.Run(ctx, p.Line)
+	return m.Merge(ctx, streams, o, p.Line)
 }
 
 // watchHosts gives up the logs of a host that stops answering: a connection that died in silence looks like a container
@@ -126,8 +136,11 @@ func (l engineLogs) Logs(ctx context.Context, id string, o logs.Options, emit fu
 	}, func(line engine.LogLine) {
 		emit(logs.Line{Time: line.Time, Stderr: line.Stderr, Text: line.Text})
 	})
-	if err != nil && engine.IsUnreachable(err) {
+	switch {
+	case engine.IsUnreachable(err):
 		return fmt.Errorf("%w: %w", logs.ErrHostLost, err)
+	case o.Follow && (engine.IsNotFound(err) || engine.IsConflict(err)):
+		return nil // removed meanwhile, or being removed: it writes no more
 	}
 	return err
 }

@@ -45,6 +45,7 @@ const (
 const (
 	ProjectLabel     = labelProject
 	ServiceLabel     = labelService
+	NumberLabel      = labelNumber      // of a replica, from 1
 	OneOffLabel      = labelOneOff      // "True" on one-offs
 	ConfigFilesLabel = labelConfigFiles // absolute paths, joined by commas
 	ComposePrefix    = composePrefix    // of all labels that docker compose keeps its books in

@@ -47,8 +47,8 @@ func (f *Follower) feed(s Stream) *feed {
 	return &feed{Stream: s, order: f.orders}
 }
 
-// Add begins to follow a further container, from since on ("" for the follower's own Since), as far back as the
-// follower's Tail. A host that was lost counts as back.
+// Add begins to follow a further container, with all its lines from since on; "" is the follower's own Since and Tail. A
+// host that was lost counts as back.
 func (f *Follower) Add(s Stream, since string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,7 +57,7 @@ func (f *Follower) Add(s Stream, since string) error {
 	}
 	o := f.o
 	if since != "" {
-		o.Since = since
+		o.Since, o.Tail = since, "all"
 	}
 	f.hosts.regain(s.Host)
 	f.added = append(f.added, addition{f.feed(s), o})
