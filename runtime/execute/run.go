@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"berth/runtime/engine"
@@ -163,6 +164,7 @@ type graph struct {
 	ready  map[string][]int
 	hosts  []string // keys of ready, in order of first appearance
 	busy   map[string]int
+	picks  map[string]bool // hosts where a step that picks a port is in flight
 	total  int
 	limits Limits
 	turn   int
@@ -171,7 +173,8 @@ type graph struct {
 func newGraph(steps []scheduler.Step, limits Limits) *graph {
 	g := &graph{
 		steps: steps, state: make([]stepState, len(steps)), needs: make([]int, len(steps)),
-		after: make([][]int, len(steps)), ready: map[string][]int{}, busy: map[string]int{}, limits: limits,
+		after: make([][]int, len(steps)), ready: map[string][]int{}, busy: map[string]int{},
+		picks: map[string]bool{}, limits: limits,
 	}
 	for i := range steps {
 		g.needs[i] = len(steps[i].After)
@@ -214,20 +217,22 @@ func (g *graph) next() (int, bool) {
 	for range g.hosts {
 		l := g.hosts[g.turn%len(g.hosts)]
 		g.turn++
-		q := g.ready[l]
-		if len(q) == 0 {
-			continue
-		}
 		if l != "" && (g.busy[l] >= g.limits.PerHost || g.total >= g.limits.Total) {
 			continue
 		}
-		g.ready[l] = q[1:]
-		g.state[q[0]] = started
+		at := slices.IndexFunc(g.ready[l], func(id int) bool { return !g.picks[l] || !picksPort(&g.steps[id]) })
+		if at < 0 {
+			continue
+		}
+		id := g.ready[l][at]
+		g.ready[l] = slices.Delete(g.ready[l], at, at+1)
+		g.state[id] = started
 		if l != "" {
 			g.busy[l]++
 			g.total++
+			g.picks[l] = g.picks[l] || picksPort(&g.steps[id])
 		}
-		return q[0], true
+		return id, true
 	}
 	return 0, false
 }
@@ -237,6 +242,9 @@ func (g *graph) free(s *scheduler.Step) {
 	if l := lane(s); l != "" {
 		g.busy[l]--
 		g.total--
+		if picksPort(s) {
+			g.picks[l] = false
+		}
 	}
 }
 
