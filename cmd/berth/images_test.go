@@ -241,7 +241,7 @@ services:
       context: .
       dockerfile_inline: |
         FROM berth-lab/busybox:1
-        RUN head -c 300000000 /dev/zero >/data
+        RUN head -c 120000000 /dev/zero >/data
     command: sleep 1000
     stop_grace_period: 0s
     deploy: {replicas: 2, placement: {max_replicas_per_node: 1, constraints: ["node.name != host3"]}}
