@@ -227,10 +227,16 @@ services:
 			t.Errorf("%s runs the old image", name)
 		}
 	}
-	// And pull alone, with a wrong password.
+	// With a wrong password nothing can be pulled, and a host that lost its image gets it from another.
 	w.env = append(w.env, "DOCKER_CONFIG="+r.Login(t, "wrong"))
 	w.refused([]string{"pull image " + ref, "docker login"}, "pull")
 	w.must("pull", "--ignore-pull-failures")
+	w.must("down", "-t", "0")
+	if _, err := l.Hosts()[1].Run(t.Context(), "docker", "image", "rm", "-f", ref); err != nil {
+		t.Fatal(err)
+	}
+	w.must("up", "-d", "--pull", "missing")
+	w.sameOn(ref, "host1", "host2", "host3")
 }
 
 // bigCompose's image takes long enough to be carried that the way can be broken.
