@@ -144,6 +144,7 @@ func PullImages(p *placement.Project, o *placement.Observation, opts PullOptions
 			}
 		}
 	}
+	u.reportHosts() // whose tasks have no image pulled
 	return u.finishImages()
 }
 
@@ -222,8 +223,7 @@ func (u *upper) hostsOf() map[string][]string {
 }
 
 func (u *upper) finishImages() (*Plan, error) {
-	plan := &Plan{Project: u.p.Name, Cluster: u.o.Cluster}
 	var err error
-	plan.Steps, err = u.g.sorted()
-	return plan, err
+	u.plan.Steps, err = u.g.sorted()
+	return u.plan, err
 }

@@ -227,10 +227,16 @@ services:
 			t.Errorf("%s runs the old image", name)
 		}
 	}
-	// And pull alone, with a wrong password.
+	// With a wrong password nothing can be pulled, and a host that lost its image gets it from another.
 	w.env = append(w.env, "DOCKER_CONFIG="+r.Login(t, "wrong"))
 	w.refused([]string{"pull image " + ref, "docker login"}, "pull")
 	w.must("pull", "--ignore-pull-failures")
+	w.must("down", "-t", "0")
+	if _, err := l.Hosts()[1].Run(t.Context(), "docker", "image", "rm", "-f", ref); err != nil {
+		t.Fatal(err)
+	}
+	w.must("up", "-d", "--pull", "missing")
+	w.sameOn(ref, "host1", "host2", "host3")
 }
 
 // bigCompose's image takes long enough to be carried that the way can be broken.
@@ -241,7 +247,7 @@ services:
       context: .
       dockerfile_inline: |
         FROM berth-lab/busybox:1
-        RUN head -c 300000000 /dev/zero >/data
+        RUN head -c 120000000 /dev/zero >/data
     command: sleep 1000
     stop_grace_period: 0s
     deploy: {replicas: 2, placement: {max_replicas_per_node: 1, constraints: ["node.name != host3"]}}

@@ -27,7 +27,7 @@ func buildCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "with-dependencies", Usage: "build what the services depend on, too"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "do not show what builds print"},
 		},
-		Action: s.with(what{words: true}, build),
+		Action: s.with(what{words: true, store: true}, build),
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,6 +10,7 @@ import (
 
 	"berth/cmd/progress"
 	"berth/placement"
+	"berth/runtime/cluster"
 	"berth/scheduler"
 )
 
@@ -22,7 +24,7 @@ func pullCommand(s *settings) *cli.Command {
 			&cli.StringFlag{Name: "policy", Usage: "missing or always, instead of the services' pull_policy"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
 		},
-		Action: s.with(what{words: true}, pull),
+		Action: s.with(what{words: true, store: true}, pull),
 	}
 }
 
@@ -78,7 +80,7 @@ func pushCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "include-deps", Usage: "push for the services that these depend on, too"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
 		},
-		Action: s.with(what{words: true}, push),
+		Action: s.with(what{words: true, store: true}, push),
 	}
 }
 
@@ -95,8 +97,12 @@ func push(ss *session) error {
 	return err
 }
 
-// images observes, plans and carries out what concerns images only: no agent, no store and no lock is needed for that.
+// images observes, plans and carries out what concerns images only: that needs neither agents nor a lock, and of a
+// cluster's store just what it says of where tasks are.
 func (ss *session) images(ctx context.Context, plan planner) (*scheduler.Plan, error) {
+	if err := ss.cluster.Open(ctx, false); err != nil && !errors.Is(err, cluster.ErrNoCluster) {
+		return nil, err
+	}
 	o, err := ss.cluster.Look(ctx, ss.name, ss.project)
 	if err != nil {
 		return nil, err
@@ -105,9 +111,10 @@ func (ss *session) images(ctx context.Context, plan planner) (*scheduler.Plan, e
 	if err != nil {
 		return nil, err
 	}
+	ss.warn(p)
 	if dryRun(ss.c) {
 		fmt.Fprint(ss.env.Stdout, p.String())
-		return p, nil
+		return p, failures(p)
 	}
-	return p, ss.carryOut(ctx, p)
+	return p, errors.Join(ss.carryOut(ctx, p), failures(p))
 }
