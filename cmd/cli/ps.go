@@ -112,6 +112,7 @@ func (ss *session) snapshots(ctx context.Context) ([]engine.Snapshot, error) {
 		return ss.cluster.Snapshots(ctx, engine.Query{Project: ss.name, Light: true}, nil)
 	}
 	snaps, err := ss.listing()
+	ss.endListing()
 	ss.listing = nil
 	for i := range snaps {
 		snaps[i] = snaps[i].Of(ss.name)
