@@ -63,7 +63,7 @@ func (c *completer) value(f cli.Flag, typed string) answer {
 
 // argument is what the command's next word may be, by what its usage says: "[SERVICE…]", "SERVICE PORT", "a|b".
 func (c *completer) argument() answer {
-	words := strings.Fields(strings.NewReplacer("[", " ", "]", " ").Replace(c.cmd.ArgsUsage))
+	words := strings.Fields(strings.NewReplacer("[.N]", "", "[", " ", "]", " ").Replace(c.cmd.ArgsUsage))
 	if len(words) == 0 {
 		return answer{then: nothing}
 	}

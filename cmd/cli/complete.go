@@ -77,6 +77,11 @@ func (c *completer) read(words []string) {
 		case c.cmd == nil:
 			c.cmd = c.app.Command(w)
 			c.foreign = c.cmd == nil
+		case len(c.cmd.Subcommands) > 0:
+			at := slices.IndexFunc(c.cmd.Subcommands, func(sub *cli.Command) bool { return sub.HasName(w) })
+			if c.foreign = at < 0; !c.foreign {
+				c.cmd = c.cmd.Subcommands[at]
+			}
 		default:
 			c.args = append(c.args, w)
 			c.foreign = len(c.args) == 1 && strings.Contains(c.cmd.ArgsUsage, "COMMAND") && strings.Contains(c.cmd.ArgsUsage, "SERVICE")

@@ -51,7 +51,10 @@ func TestCompletionOffersWhatCanStandAtTheCursor(t *testing.T) {
 		{"exec web ls -", ":0"},
 		{"completion ", "bash zsh fish :4"},
 		{"store ", "dump :4"},
+		{"store dump ", ":4"},
 		{"help store", "store :4"},
+		{"build --host ", "east west :4"},
+		{"-f other.yml build --host=w", "--host=west :4"},
 		{"nosuch ", ":0"},
 	} {
 		var out strings.Builder

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"berth/cmd/progress"
 )
 
 // invocation is how berth was called. Named docker-NAME and lying in docker's folder of plugins it is `docker NAME`; as
@@ -65,3 +67,11 @@ func (c invocation) say(text string) string {
 	}
 	return strings.ReplaceAll(text, `"berth `, `"`+c.name+" ")
 }
+
+// spoken is a display that warns under the name that the user calls berth by.
+type spoken struct {
+	call invocation
+	progress.Display
+}
+
+func (d spoken) Warn(sentence string) { d.Display.Warn(d.call.say(sentence)) }

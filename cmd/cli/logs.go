@@ -53,8 +53,7 @@ func showLogs(ss *session) error {
 		return ct.OneOff || !wanted(ct.Task.Service, ct.Task.Number)
 	})
 	if len(list) == 0 && index > 0 && len(ss.services) == 1 {
-		_, err := runningReplica(nil, ss.services[0], index)
-		return fmt.Errorf("logs: %w", err)
+		return fmt.Errorf("logs: %w", ss.absent(target{service: ss.services[0], number: index}, hosts, true))
 	}
 	o := logs.Options{Follow: c.Bool("follow"), Tail: c.String("tail"), Since: c.String("since"), Until: c.String("until")}
 	if !o.Follow {

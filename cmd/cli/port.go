@@ -17,7 +17,7 @@ import (
 
 func portCommand(s *settings) *cli.Command {
 	return &cli.Command{
-		Name: "port", Usage: "print the address that a port of a service is published at", ArgsUsage: "SERVICE PRIVATE_PORT",
+		Name: "port", Usage: "print the address that a port of a service is published at", ArgsUsage: "SERVICE[.N] PRIVATE_PORT",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "protocol", Value: "tcp", Usage: "tcp or udp"},
 			&cli.IntFlag{Name: "index", Usage: "of replica `N` of the service (default: the first that runs)"},
@@ -38,51 +38,26 @@ func portCommand(s *settings) *cli.Command {
 }
 
 func (ss *session) port(service string, number uint16, protocol string) error {
-	list, hosts, err := ss.containers(ss.c.Context, []string{service})
+	t, err := ss.target(service, ss.c.Int("index"))
 	if err != nil {
 		return err
 	}
-	ct, err := runningReplica(list, service, ss.c.Int("index"))
+	ct, err := ss.running(ss.c.Context, t)
 	if err != nil {
-		ss.unreachable(hosts)
 		return fmt.Errorf("port: %w", err)
 	}
-	p, err := publishedPort(ct, number, protocol)
+	p, err := publishedPort(&ct, number, protocol)
 	if err != nil {
 		return fmt.Errorf("port: %w", err)
 	}
 	ip := p.HostIP
 	if ss.inv.Cluster() {
-		for _, h := range hosts {
-			if h.Name == ct.Host {
-				ip = reachableAt(h, ip)
-			}
-		}
+		i := slices.IndexFunc(ss.inv.Hosts, func(h placement.InventoryHost) bool { return h.Name == ct.Host })
+		ip = reachableAt(placement.Host{IP: ss.inv.Hosts[i].IP, Address: ss.cluster.Engines()[ct.Host].Address()}, ip)
 		fmt.Fprintf(ss.env.Stderr, "%s is on host %s\n", ct.Task, ct.Host)
 	}
 	fmt.Fprintln(ss.env.Stdout, net.JoinHostPort(cmp.Or(ip, "0.0.0.0"), strconv.Itoa(int(p.Published))))
 	return nil
-}
-
-// runningReplica finds replica index of a service among its containers; 0 is the first that runs.
-func runningReplica(list []placement.Container, service string, index int) (*placement.Container, error) {
-	var found *placement.Container
-	for i := range list {
-		ct := &list[i]
-		if ct.OneOff || !ct.Running() || index > 0 && ct.Task.Number != index {
-			continue
-		}
-		if found == nil || ct.Task.Number < found.Task.Number {
-			found = ct
-		}
-	}
-	switch {
-	case found == nil && index > 0:
-		return nil, fmt.Errorf("service %q is not running container #%d; \"berth ps -a %s\" shows what there is", service, index, service)
-	case found == nil:
-		return nil, fmt.Errorf("service %q is not running; start it with \"berth up -d %s\"", service, service)
-	}
-	return found, nil
 }
 
 // publishedPort finds what a container's port is published as: IPv4 first, then the lowest number.

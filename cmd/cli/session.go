@@ -309,10 +309,10 @@ func (s *settings) newDisplay(c *cli.Context, hosts, own bool) (progress.Display
 		return nil, err
 	}
 	tty, size := terminal(s.env.Stderr)
-	return progress.New(progress.Options{
+	return spoken{s.call, progress.New(progress.Options{
 		Out: s.env.Stderr, Terminal: tty, Size: size, Mode: parsed, Hosts: hosts, DryRun: dryRun(c),
 		Color: progress.Color(ansi, tty, s.env.Getenv("NO_COLOR") != ""),
-	}), nil
+	})}, nil
 }
 
 // ansi is --ansi, or what COMPOSE_ANSI says.
