@@ -408,8 +408,8 @@ type EngineVolume struct {
 	Project, Key       string
 	ConfigHash         string
 	Labels             map[string]string
-	Fixed              bool   // made for a Seed that is Fixed
-	Unseeded           string // container that marks a seeding which has not ended; "" when there is none
+	Fixed              bool // made for a Seed that is Fixed
+	Unseeded           bool // a container marks it: the command that fills it has not ended
 }
 
 // TaskRecord is the store's memory of where a task was put.

@@ -424,14 +424,9 @@ func (o *observation) fillVolumes(snap *Snapshot) {
 	slices.SortFunc(snap.Volumes, func(a, b placement.EngineVolume) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// unseeded is the name of the container that marks a volume as not filled yet, "" when there is none.
-func (o *observation) unseeded(volume string) string {
-	for i := range o.containers {
-		if o.containers[i].Labels[labelSeed] == volume {
-			return containerName(o.containers[i].Names)
-		}
-	}
-	return ""
+// unseeded reports whether a container marks a volume as not filled yet.
+func (o *observation) unseeded(volume string) bool {
+	return slices.ContainsFunc(o.containers, func(c container.Summary) bool { return c.Labels[labelSeed] == volume })
 }
 
 // problem says in one sentence why an engine could not be observed.
