@@ -152,6 +152,20 @@ func (r *inventoryReader) host(h *placement.InventoryHost, n *yaml.Node, key str
 				return nil
 			})
 		},
+		"resources": func(n *yaml.Node, key string) error { return r.resources(h, n, key) },
+		"devices": func(n *yaml.Node, key string) error {
+			if n.Kind != yaml.SequenceNode {
+				return r.fail(n, key, errors.New("want a list of devices, like [/dev/ttyUSB0]"))
+			}
+			for i, item := range items(n) {
+				var device string
+				if err := r.text(&device, resolve(item), key+"."+strconv.Itoa(i)); err != nil {
+					return err
+				}
+				h.Devices = append(h.Devices, device)
+			}
+			return nil
+		},
 		"cpus":   func(n *yaml.Node, key string) error { return r.cpus(&h.CPUs, n, key, false) },
 		"memory": func(n *yaml.Node, key string) error { return r.memory(&h.Memory, n, key, false) },
 		"reserve": func(n *yaml.Node, key string) error {
@@ -160,6 +174,19 @@ func (r *inventoryReader) host(h *placement.InventoryHost, n *yaml.Node, key str
 				"memory": func(n *yaml.Node, key string) error { return r.memory(&h.Reserve.Memory, n, key, true) },
 			})
 		},
+	})
+}
+
+// resources reads kinds and how many of each the host has.
+func (r *inventoryReader) resources(h *placement.InventoryHost, n *yaml.Node, key string) error {
+	h.Resources = placement.Resources{}
+	return r.each(n, key, func(kind string, value *yaml.Node, key string) error {
+		count, err := strconv.ParseUint(value.Value, 10, 31)
+		if err != nil {
+			return r.fail(value, key, fmt.Errorf("%q is no number of things; want one like 2", value.Value))
+		}
+		h.Resources[strings.ToLower(kind)] = int64(count)
+		return nil
 	})
 }
 

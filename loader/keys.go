@@ -47,12 +47,6 @@ var unhonouredKeys = []unhonoured{
 		in: restarting(func(r *types.RestartPolicy) bool { return r.Delay != nil && *r.Delay > 0 })},
 	{key: "deploy.restart_policy.window", reason: "the engine counts attempts in a row, over any time",
 		in: restarting(func(r *types.RestartPolicy) bool { return r.Window != nil && *r.Window > 0 })},
-	{key: "deploy.resources.reservations.generic_resources", reason: "hosts are not chosen by them",
-		in: reserving(func(r *types.Resource) bool { return len(r.GenericResources) > 0 })},
-	{key: "deploy.resources.reservations.devices", reason: "the engine gets the request, but hosts are not chosen by their devices", cluster: true,
-		in: reserving(func(r *types.Resource) bool { return len(r.Devices) > 0 })},
-	{key: "gpus", reason: "the engine gets the request, but hosts are not chosen by their GPUs", cluster: true,
-		in: func(s *types.ServiceConfig) bool { return len(s.Gpus) > 0 }},
 	{key: "credential_spec", reason: "it is for Windows containers",
 		in: func(s *types.ServiceConfig) bool { return s.CredentialSpec != nil }},
 	{key: "provider", reason: "no provider is called, and the service has no container",
@@ -63,8 +57,6 @@ var unhonouredKeys = []unhonoured{
 		in: func(s *types.ServiceConfig) bool { return len(s.PreStart) > 0 }},
 	{key: "umask", reason: "engines have no setting for it",
 		in: func(s *types.ServiceConfig) bool { return s.Umask != nil }},
-	{key: "use_api_socket", reason: "the engine's socket is not handed to the container",
-		in: func(s *types.ServiceConfig) bool { return s.UseAPISocket }},
 	{key: "labels." + LabelAffinity, reason: "tasks are not placed by it",
 		in: func(s *types.ServiceConfig) bool {
 			_, in := s.Labels[LabelAffinity]
@@ -73,14 +65,17 @@ var unhonouredKeys = []unhonoured{
 			}
 			return in
 		}},
+	{key: "networks.enable_ipv6", reason: "overlay networks are IPv4 only", cluster: true,
+		project: func(p *types.Project) bool {
+			for _, n := range p.Networks {
+				if n.EnableIPv6 != nil && *n.EnableIPv6 {
+					return true
+				}
+			}
+			return false
+		}},
 	{key: "jobs", reason: "jobs are not run",
 		project: func(p *types.Project) bool { return len(p.Jobs) > 0 }},
-}
-
-func reserving(f func(*types.Resource) bool) func(*types.ServiceConfig) bool {
-	return deployed(func(d *types.DeployConfig) bool {
-		return d.Resources.Reservations != nil && f(d.Resources.Reservations)
-	})
 }
 
 func restarting(f func(*types.RestartPolicy) bool) func(*types.ServiceConfig) bool {

@@ -34,6 +34,7 @@ services:
   db: {image: db, build: ., deploy: {endpoint_mode: dnsrr}}
   cloud: {provider: {type: x}}
 models: {llm: {model: x}}
+networks: {default: {enable_ipv6: true}}
 jobs: {nightly: {image: x, triggers: {manual: true}}}
 `
 	warned := func(options ...func(*world)) map[string]string {
@@ -52,13 +53,13 @@ jobs: {nightly: {image: x, triggers: {manual: true}}}
 	want := map[string]string{"jobs": "", "provider": "service cloud"}
 	for _, k := range []string{"build.cache_to", "build.no_cache_filter", "build.provenance", "build.sbom", "develop", "deploy.endpoint_mode", "deploy.update_config", "deploy.rollback_config",
 		"deploy.restart_policy.delay", "deploy.restart_policy.window",
-		"deploy.resources.reservations.generic_resources", "credential_spec", "use_api_socket", "pre_start", "umask", "models", "labels.berth.placement.affinity"} {
+		"credential_spec", "pre_start", "umask", "models", "labels.berth.placement.affinity"} {
 		want[k] = "service web"
 	}
 	if diff := cmp.Diff(want, warned()); diff != "" {
 		t.Error("one host", diff)
 	}
-	want["gpus"], want["deploy.resources.reservations.devices"] = "service web", "service web"
+	want["networks.enable_ipv6"] = ""
 	if diff := cmp.Diff(want, warned(cluster)); diff != "" {
 		t.Error("cluster", diff)
 	}

@@ -59,7 +59,7 @@ func Select(p *placement.Project, names []string, o SelectOptions) (*placement.P
 func carry(p, selected *placement.Project) {
 	for _, s := range selected.Services {
 		from := p.Service(s.Name)
-		s.Mounts, s.Files, s.ConfigHash, s.Spec = from.Mounts, from.Files, from.ConfigHash, from.Spec
+		s.Mounts, s.Files, s.ConfigHash, s.Spec, s.Networks = from.Mounts, from.Files, from.ConfigHash, from.Spec, from.Networks
 	}
 	for _, v := range p.Volumes {
 		used := func(s *placement.Service) bool {

@@ -26,6 +26,8 @@ func convertService(p *types.Project, service types.ServiceConfig) (*placement.S
 		PullPolicy:     policy(&service),
 		Platform:       cmp.Or(service.Platform, p.Environment["DOCKER_DEFAULT_PLATFORM"]),
 		Reservation:    reservation(&service),
+		Resources:      resources(&service),
+		Devices:        devices(&service),
 		Mounts:         mounts(&service),
 		Networks:       attachments(&service),
 		Links:          links(&service),
@@ -81,6 +83,51 @@ func reservation(service *types.ServiceConfig) placement.Reservation {
 		r.Memory = cmp.Or(int64(wanted.MemoryBytes), r.Memory)
 	}
 	return r
+}
+
+// resources counts the GPUs and generic resources that a service asks for.
+func resources(service *types.ServiceConfig) placement.Resources {
+	r := placement.Resources{}
+	gpus := func(d types.DeviceRequest) {
+		n := int64(d.Count)
+		switch {
+		case n < 0 || r[placement.GPU] == placement.Uncounted:
+			r[placement.GPU] = placement.Uncounted
+			return
+		case n == 0:
+			n = max(int64(len(d.IDs)), 1)
+		}
+		r[placement.GPU] += n
+	}
+	for _, d := range service.Gpus {
+		gpus(d)
+	}
+	if service.Deploy != nil && service.Deploy.Resources.Reservations != nil {
+		wanted := service.Deploy.Resources.Reservations
+		for _, d := range wanted.Devices {
+			if slices.Contains(d.Capabilities, "gpu") {
+				gpus(d)
+			}
+		}
+		for _, g := range wanted.GenericResources {
+			if d := g.DiscreteResourceSpec; d != nil && d.Value > 0 {
+				r[strings.ToLower(d.Kind)] += d.Value
+			}
+		}
+	}
+	if len(r) == 0 {
+		return nil
+	}
+	return r
+}
+
+// devices are the device files and CDI names that a service needs of its host.
+func devices(service *types.ServiceConfig) []string {
+	var all []string
+	for _, d := range service.Devices {
+		all = append(all, d.Source)
+	}
+	return all
 }
 
 // ports translates published ports. A range is 0: the engine chooses one of it when the container starts.

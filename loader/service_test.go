@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -235,5 +236,24 @@ func TestAGlobalServiceWithAContainerNameIsRefusedOnACluster(t *testing.T) {
 	want := "load compose.yaml:4: services.web.container_name: a global service has a task on each host, and a container name must be unique; drop container_name"
 	if err == nil || w.plain(err) != want {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestGPUsAndGenericResourcesAreCounted(t *testing.T) {
+	for lines, want := range map[string]string{
+		"gpus: all": "gpu=-1",
+		"gpus: [{count: 2}, {device_ids: ['7']}]": "gpu=3",
+		"gpus: [{device_ids: ['0', '3']}]":        "gpu=2",
+		"gpus: [{count: all}, {count: 2}]":        "gpu=-1",
+		"devices: [/dev/null]":                    "",
+		"deploy: {resources: {reservations: {devices: [{capabilities: [gpu], count: 1}], generic_resources: [{discrete_resource_spec: {kind: SSD, value: 3}}]}}}": "gpu=1,ssd=3",
+		"deploy: {resources: {reservations: {devices: [{capabilities: [tpu], count: 1}]}}}":                                                                       "",
+	} {
+		if got := webService(t, lines).Resources.String(); got != want {
+			t.Errorf("%s: %q, want %q", lines, got, want)
+		}
+	}
+	if got := strings.Join(webService(t, "devices: ['/dev/null:/dev/x', vendor.com/class=name]").Devices, " "); got != "/dev/null vendor.com/class=name" {
+		t.Errorf("devices %q", got)
 	}
 }

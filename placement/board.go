@@ -6,16 +6,18 @@ package placement
 type Board struct {
 	hosts    []Host
 	slots    []slot
-	names    map[string]int // service name → index
-	services [][]int32      // tasks of a service on each host, by service and host index
-	lenient  bool           // capacity refuses nothing
+	names    map[string]int  // service name → index
+	services [][]int32       // tasks of a service on each host, by service and host index
+	lenient  bool            // capacity refuses nothing
+	devices  map[string]bool // that the inventory gives to some host
 }
 
 // slot is what one host holds.
 type slot struct {
-	used  Reservation // by other projects and by all that was put here
-	tasks int32
-	ports []heldPort
+	used      Reservation // by other projects and by all that was put here
+	resources Resources   // the same
+	tasks     int32
+	ports     []heldPort
 }
 
 type heldPort struct {
@@ -25,9 +27,12 @@ type heldPort struct {
 
 // NewBoard sets up the hosts with what other projects hold there. The hosts are not copied and must not change.
 func NewBoard(hosts []Host) *Board {
-	b := &Board{hosts: hosts, slots: make([]slot, len(hosts)), names: map[string]int{}}
+	b := &Board{hosts: hosts, slots: make([]slot, len(hosts)), names: map[string]int{}, devices: map[string]bool{}}
 	for i := range hosts {
-		b.slots[i].used = hosts[i].Reserved
+		b.slots[i].used, b.slots[i].resources = hosts[i].Reserved, hosts[i].Held
+		for _, d := range hosts[i].Devices {
+			b.devices[d] = true
+		}
 		for _, p := range hosts[i].Ports {
 			if p.Published != 0 {
 				b.slots[i].ports = append(b.slots[i].ports, heldPort{Port: p})
@@ -64,6 +69,11 @@ func (b *Board) Hold(host int, t Task, r Reservation, ports []Port) {
 	s.hold(t, ports)
 }
 
+// HoldResources is Hold for counted things.
+func (b *Board) HoldResources(host int, r Resources) {
+	b.slots[host].resources = b.slots[host].resources.add(r)
+}
+
 func (s *slot) hold(by Task, ports []Port) {
 	for _, p := range ports {
 		if p.Published != 0 {
@@ -76,6 +86,7 @@ func (s *slot) hold(by Task, ports []Port) {
 func (b *Board) Put(host int, r *Request) {
 	s := &b.slots[host]
 	s.used = s.used.Add(r.reservation)
+	s.resources = s.resources.add(r.resources)
 	for i := range r.parts {
 		p := &r.parts[i]
 		s.tasks += p.count

@@ -16,8 +16,8 @@ type filter interface {
 
 // lasting filters do not depend on what is on a host; a picker asks them once a host. passing filters do.
 var (
-	lasting = []filter{readyFilter{}, constraintFilter{}, platformFilter{}, needFilter{}}
-	passing = []filter{portFilter{}, maxFilter{}, capacityFilter{}}
+	lasting = []filter{readyFilter{}, constraintFilter{}, platformFilter{}, deviceFilter{}, needFilter{}}
+	passing = []filter{portFilter{}, maxFilter{}, capacityFilter{}, resourceFilter{}}
 )
 
 // readyFilter wants a host that answers.

@@ -80,6 +80,8 @@ type Service struct {
 	Platform      string        // os/arch[/variant], "" for any
 
 	Reservation Reservation  // accounted and enforced, per task
+	Resources   Resources    // GPUs and generic resources that each task needs; accounted
+	Devices     []string     // device files and CDI names that it needs of its host
 	Constraints []Constraint // all must hold
 	Preferences []Preference // in order of weight
 	Strategy    Strategy
@@ -278,10 +280,13 @@ type Host struct {
 	Labels       map[string]string // node.labels.*: inventory labels
 	EngineLabels map[string]string // engine.labels.*: the daemon's own
 
-	Capacity Reservation    // what tasks may reserve: inventory or engine figure, less the host's reserve
-	Reserved Reservation    // held by running containers of other projects
-	Ports    []Port         // published by running containers of other projects
-	Routes   []netip.Prefix // networks that the host itself routes, berth's own excluded; overlap check
+	Capacity  Reservation    // what tasks may reserve: inventory or engine figure, less the host's reserve
+	Reserved  Reservation    // held by running containers of other projects
+	Resources Resources      // GPUs and generic resources: the inventory's, else what the engine says
+	Held      Resources      // of these by running containers of other projects
+	Devices   []string       // that the inventory says it has
+	Ports     []Port         // published by running containers of other projects
+	Routes    []netip.Prefix // networks that the host itself routes, berth's own excluded; overlap check
 }
 
 // Inventory is the hosts a command works on, in file order.
@@ -311,6 +316,8 @@ type InventoryHost struct {
 	CPUs       int64       // capacity in millicores; 0 asks the engine
 	Memory     int64       // capacity in bytes; 0 asks the engine
 	Reserve    Reservation // kept free of tasks
+	Resources  Resources   // GPUs and generic resources; nil asks the engine
+	Devices    []string    // device files and CDI names
 }
 
 // Observation is everything a planner may know: one snapshot of hosts and store.
@@ -320,6 +327,7 @@ type Observation struct {
 	Containers []Container                  // the project's, on all reachable hosts, sorted by host order then name
 	Networks   []EngineNetwork              // the project's and those it names, on reachable hosts
 	Volumes    []EngineVolume               // the project's and those it names, on reachable hosts
+	Outside    []OutsideContainer           // containers of others that the project names
 	Images     map[string]map[string]string // host → image reference as the file has it → image ID; absent: not there
 	ImageFacts map[string]map[string]Image  // the same, with what else the host says of it; may be empty
 	// Made holds the references that this command has built or pulled already, with the IDs (one a platform) of what all
@@ -376,6 +384,7 @@ type Container struct {
 	Command     string
 	Status      string // engine's text: "Up 3 seconds (healthy)"
 	Reservation Reservation
+	Resources   Resources
 	// Same is set by the observer for a container that another tool's hash describes, when what the engine runs
 	// equals what berth would create.
 	Same bool
@@ -399,8 +408,8 @@ type EngineVolume struct {
 	Project, Key       string
 	ConfigHash         string
 	Labels             map[string]string
-	Fixed              bool   // made for a Seed that is Fixed
-	Unseeded           string // container that marks a seeding which has not ended; "" when there is none
+	Fixed              bool // made for a Seed that is Fixed
+	Unseeded           bool // a container marks it: the command that fills it has not ended
 }
 
 // TaskRecord is the store's memory of where a task was put.

@@ -35,6 +35,9 @@ func NewNeeds(p *Project, o *Observation) *Needs {
 		n.networks[w.Key] = w
 	}
 	n.findSticky(p, o)
+	if o.Cluster {
+		n.shared(p, o)
+	}
 	for _, v := range p.Volumes {
 		if v.External {
 			n.external["volume "+v.Name] = n.existing(
@@ -64,6 +67,28 @@ func NewNeeds(p *Project, o *Observation) *Needs {
 		}
 	}
 	return n
+}
+
+// shared works out where the containers of others are that a service shares with.
+func (n *Needs) shared(p *Project, o *Observation) {
+	for _, s := range p.Services {
+		for _, name := range s.SharesWithContainers() {
+			n.external["container "+name] = n.existing(
+				fmt.Sprintf("container %q, which it shares with, is not here", name),
+				func(yield func(string)) {
+					for i := range o.Outside {
+						if o.Outside[i].Name == name {
+							yield(o.Outside[i].Host)
+						}
+					}
+					for i := range o.Containers {
+						if o.Containers[i].Name == name {
+							yield(o.Containers[i].Host)
+						}
+					}
+				})
+		}
+	}
 }
 
 // enginesOwn reports the networks that every engine has.
@@ -229,6 +254,11 @@ func (n *Needs) Of(s *Service) []Need {
 			all = append(all, need)
 		}
 		if need, ok := n.pins[v.Name]; ok {
+			all = append(all, need)
+		}
+	}
+	for _, name := range s.SharesWithContainers() {
+		if need, ok := n.external["container "+name]; ok {
 			all = append(all, need)
 		}
 	}

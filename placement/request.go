@@ -4,6 +4,7 @@ package placement
 type Request struct {
 	parts       []part
 	reservation Reservation // of all parts
+	resources   Resources   // of all parts
 	needs       []Need
 	preferences []Preference
 	strategy    Strategy
@@ -35,6 +36,7 @@ func (b *Board) NewRequest(s *Service, t Task, needs ...Need) *Request {
 func (b *Board) Add(r *Request, s *Service, t Task, needs ...Need) {
 	r.needs = append(r.needs, needs...)
 	r.reservation = r.reservation.Add(s.Reservation)
+	r.resources = r.resources.add(s.Resources)
 	for _, p := range s.Ports {
 		r.fixedPorts = r.fixedPorts || p.Published != 0
 	}

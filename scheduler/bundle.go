@@ -99,6 +99,7 @@ func (u *upper) ask(b *bundle) *placement.Request {
 				needs = append(needs, u.needs.Only(p.host, fmt.Sprintf("shares with %s on %s", p.Task, p.host)))
 			}
 		}
+		needs = append(needs, u.stays(t)...)
 		for _, taken := range u.staticTaken(t) {
 			needs = append(needs, u.needs.Only("", taken))
 		}

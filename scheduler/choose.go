@@ -74,7 +74,7 @@ func plain(b *bundle) bool {
 			return false
 		}
 	}
-	return true
+	return b.tasks[0].set.service.HostPath() == ""
 }
 
 // pinNew chooses one host for a volume that no host has yet, with room for all tasks that mount it (and the volumes

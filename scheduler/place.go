@@ -33,6 +33,7 @@ func (u *upper) attempt(all []*bundle) []*bundle {
 			t.host, t.unplaced = "", false
 			if b.stuck && t.old != nil {
 				u.board.Hold(u.w.order(t.old.Host), t.Task, t.old.Reservation, t.old.Ports)
+				u.board.HoldResources(u.w.order(t.old.Host), t.old.Resources)
 			}
 		}
 	}
@@ -91,6 +92,7 @@ func (u *upper) holdOthers() {
 				holder.Service = c.Name // no task of its service: max_replicas_per_node does not count it
 			}
 			u.board.Hold(h, holder, c.Reservation, c.Ports)
+			u.board.HoldResources(h, c.Resources)
 		}
 	}
 }
@@ -166,6 +168,7 @@ func (u *upper) settle(b *bundle, host string) {
 	for _, t := range b.tasks {
 		if up(t.old) { // a finished job holds nothing
 			u.board.Hold(u.w.order(host), t.Task, t.set.service.Reservation, t.set.service.Ports)
+			u.board.HoldResources(u.w.order(host), t.set.service.Resources)
 		}
 	}
 	u.assign(b, host)

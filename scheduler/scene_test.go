@@ -205,6 +205,15 @@ func mounts(keys ...string) serviceOption {
 	}
 }
 
+// binds mounts paths of the host.
+func binds(paths ...string) serviceOption {
+	return func(_ *scene, v *placement.Service) {
+		for _, p := range paths {
+			v.Mounts = append(v.Mounts, placement.Mount{Type: "bind", Source: p, Target: p})
+		}
+	}
+}
+
 // network adds a network before services attach to it.
 func network(n placement.NetworkSpec) option {
 	return func(s *scene) { s.p.Networks = append(s.p.Networks, &n) }

@@ -14,7 +14,7 @@ func (u *upper) seedVolumes(m *made, tasks []*task) {
 		host := u.o.Hosts[i].Name
 		for _, v := range u.sortedVolumes() {
 			there := u.w.volumes[key{host, v.Name}]
-			if v.Seed == nil || there != nil && there.Unseeded == "" {
+			if v.Seed == nil || there != nil && !there.Unseeded {
 				continue
 			}
 			t := u.mounting(tasks, host, v)
@@ -100,12 +100,11 @@ func (u *upper) stillMounted(tasks []*task, v *placement.EngineVolume) bool {
 	})
 }
 
-// dropSeed removes a volume, and the container that says that it was never filled.
+// dropSeed removes a volume.
 func dropSeed(g *graph, v *placement.EngineVolume, optional bool, after []int) {
-	if v.Unseeded != "" {
-		after = append(slices.Clone(after), g.add(Step{
-			Kind: Remove, Host: v.Host, Name: v.Unseeded, ContainerID: v.Unseeded, Why: "left by an interrupted command", Optional: optional,
-		}))
+	s := Step{Kind: RemoveVolume, Host: v.Host, Name: v.Name, Why: "not used any more", Optional: optional}
+	if v.Unseeded {
+		s.Why = "left by an interrupted command"
 	}
-	g.add(Step{Kind: RemoveVolume, Host: v.Host, Name: v.Name, Why: "not used any more", Optional: optional}, after...)
+	g.add(s, after...)
 }

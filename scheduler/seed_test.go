@@ -82,22 +82,19 @@ func TestWhatIsOnlyReadTiesNobodyToAHostAndWhatIsDataDoes(t *testing.T) {
 func TestASeedingThatWasCutShortIsPlannedAgain(t *testing.T) {
 	s := world(host("a"), host("b"), folder("data", false), folder("old_1", true), service("web", mounts("data")), observed(func(o *placement.Observation) {
 		o.Volumes = []placement.EngineVolume{
-			{Host: "a", Name: "app_data", Project: "app", Key: "data", Unseeded: "mark1"},
-			{Host: "a", Name: "app_old_1", Project: "app", Key: "old_1", Fixed: true, Unseeded: "mark2"},
+			{Host: "a", Name: "app_data", Project: "app", Key: "data", Unseeded: true},
+			{Host: "a", Name: "app_old_1", Project: "app", Key: "old_1", Fixed: true, Unseeded: true},
 		}
 	}))
 	golden(t, s.plan(t), `
 		0  record
 		1  seed volume app_data on a (left by an interrupted command) after 0
 		2  create web.1 on a (new replica) after 1
-		3  remove mark2 on a (optional) (left by an interrupted command)
-		4  remove volume app_old_1 on a (optional) (not used any more) after 3
-		5  start web.1 on a after 2`)
+		3  remove volume app_old_1 on a (optional) (left by an interrupted command)
+		4  start web.1 on a after 2`)
 	golden(t, Down("app", s.p, s.o, DownOptions{Volumes: true}), `
-		0  remove mark1 on a (left by an interrupted command)
-		1  remove volume app_data on a after 0
-		2  remove mark2 on a (left by an interrupted command)
-		3  remove volume app_old_1 on a (not used any more) after 2`)
+		0  remove volume app_data on a
+		1  remove volume app_old_1 on a (left by an interrupted command)`)
 }
 
 func TestAVolumeThatAContainerOutsideOfThePlanUsesStays(t *testing.T) {

@@ -210,7 +210,7 @@ func (s *scene) create(x *Step, fail func(string, ...any)) {
 			} else {
 				m.Source = fmt.Sprintf("%064x", s.next)
 			}
-		} else {
+		} else if m.Type == "volume" {
 			i := slices.IndexFunc(s.p.Volumes, func(v *placement.VolumeSpec) bool { return v.Key == m.Source })
 			m.Source = s.p.Volumes[i].Name
 			if !slices.ContainsFunc(o.Volumes, func(v placement.EngineVolume) bool { return v.Host == x.Host && v.Name == m.Source }) {

@@ -150,12 +150,8 @@ func (d *downer) volumes(removed []int) {
 				continue
 			}
 			gone[name] = true
-			after := removed
-			if marker := d.w.volumes[key{host, name}].Unseeded; marker != "" {
-				after = append(slices.Clone(removed), d.g.add(Step{Kind: Remove, Host: host, Name: marker, ContainerID: marker, Why: "left by an interrupted command"}))
-			}
 			// On a cluster the pin must not be forgotten of a volume that stays: there its removal has to succeed.
-			d.g.add(Step{Kind: RemoveVolume, Host: host, Name: name, Spare: !d.o.Cluster}, after...)
+			d.g.add(Step{Kind: RemoveVolume, Host: host, Name: name, Spare: !d.o.Cluster}, removed...)
 		}
 	}
 	for volume, host := range d.o.Pins {

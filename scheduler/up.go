@@ -59,12 +59,15 @@ func (u *upper) run(command string) (*Plan, error) {
 			u.desire(st)
 		}
 	}
-	if err := u.external(); err != nil {
-		return nil, fmt.Errorf("%s: %w", command, err)
+	for _, check := range []func() error{u.external, u.taken} {
+		if err := check(); err != nil {
+			return nil, fmt.Errorf("%s: %w", command, err)
+		}
 	}
 	u.place()
 	slices.SortFunc(u.plan.Unplaced, func(a, b Unplaced) int { return compareTasks(a.Task, b.Task) })
 	u.reportHosts()
+	u.hintPaths()
 	if len(u.plan.Unplaced) > 0 && !u.opts.Partial {
 		return u.plan, &UnplacedError{Project: u.p.Name, Command: command, Unplaced: u.plan.Unplaced}
 	}

@@ -32,7 +32,7 @@ var differences = map[string]string{
 // notCompared are the service keys that testdata/keys does not have, and why.
 var notCompared = map[string]string{
 	"Name": "its key", "Extends": "gone once loaded", "LabelFiles": "gone once loaded", "EnvFiles": "gone once loaded", "Build": "images are not containers", "Develop": "not about containers",
-	"Provider": "no container", "Models": "not honoured", "PreStart": "not honoured", "PullRefreshAfter": "not honoured", "UseAPISocket": "not honoured",
+	"Provider": "no container", "Models": "not honoured", "PreStart": "not honoured", "PullRefreshAfter": "not honoured",
 	"CredentialSpec": "Windows", "Umask": "not honoured", "Gpus": "the machine has none, and the engine refuses",
 	"CPURTPeriod": "needs a realtime kernel", "CPURTRuntime": "needs a realtime kernel", "StorageOpt": "needs a file system with quotas",
 	"PostStart": "run, not created", "PreStop": "run, not created", "Net": "not in the schema", "LogDriver": "not in the schema",

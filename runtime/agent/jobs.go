@@ -96,6 +96,7 @@ func (a *agent) describe(ctx context.Context) (ledger.Engine, error) {
 	return ledger.Engine{
 		ID: h.EngineID, Hostname: h.Hostname, OS: h.OS, Arch: h.Arch, Version: h.Version,
 		CPU: h.Capacity.CPU, Memory: h.Capacity.Memory, Labels: h.EngineLabels,
+		Resources: h.Resources,
 	}, nil
 }
 

@@ -153,7 +153,7 @@ func facts(view *ledger.View, host string) *engine.Facts {
 		return nil
 	}
 	return &engine.Facts{
-		ID: f.ID, Hostname: f.Hostname, OS: f.OS, Arch: f.Arch, Version: f.Version, Labels: f.Labels,
+		ID: f.ID, Hostname: f.Hostname, OS: f.OS, Arch: f.Arch, Version: f.Version, Labels: f.Labels, Resources: f.Resources,
 		Capacity: placement.Reservation{CPU: f.CPU, Memory: f.Memory},
 	}
 }
@@ -279,6 +279,7 @@ func assemble(inv *placement.Inventory, project string, snaps []engine.Snapshot,
 		o.Containers = append(o.Containers, s.Containers...)
 		o.Networks = append(o.Networks, s.Networks...)
 		o.Volumes = append(o.Volumes, s.Volumes...)
+		o.Outside = append(o.Outside, s.Outside...)
 		o.Images[s.Host.Name], o.ImageFacts[s.Host.Name] = s.Images, s.ImageFacts
 	}
 	if view == nil {

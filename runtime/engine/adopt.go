@@ -69,7 +69,7 @@ func (e *Engine) runsAs(ctx context.Context, p *placement.Project, s *placement.
 	}
 	nameShared(&have, names)
 	want, err := convert(&CreateSpec{Project: p, Service: s, Task: c.Task, Name: c.Name, ShareWith: sharedBy(s, p)},
-		surroundings{API: api, ImageID: c.ImageID, Proxy: e.proxy(), Read: os.ReadFile})
+		surroundings{API: api, ImageID: c.ImageID, Proxy: e.proxy(), Read: os.ReadFile, Socket: e.host.Socket})
 	if err != nil {
 		return false, nil // the creation that follows will say what is wrong
 	}

@@ -55,6 +55,8 @@ type endpoint struct {
 type surroundings struct {
 	API     string                            // engine's API version
 	ImageID string                            // of the service's image on the host; ""
+	Socket  string                            // path of the engine's socket on its host; "" is apiSocket
+	Logins  func() ([]byte, error)            // docker's configuration with the user's logins; nil has none
 	Proxy   map[string]*string                // proxy variables that docker's configuration gives every container
 	Read    func(path string) ([]byte, error) // reads seccomp profiles
 }
@@ -109,7 +111,7 @@ func convert(s *CreateSpec, by surroundings) (*creation, error) {
 		c.Host.Annotations = nil
 	}
 	for _, step := range []func(*CreateSpec, surroundings) error{
-		c.securityOptions, c.namespaces, c.networks, c.files, c.mounts, c.platform,
+		c.securityOptions, c.namespaces, c.networks, c.files, c.apiAccess, c.mounts, c.platform,
 	} {
 		if err := step(s, by); err != nil {
 			return nil, err

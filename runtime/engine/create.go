@@ -52,7 +52,7 @@ func (e *Engine) surroundings(ctx context.Context, spec *CreateSpec) (surroundin
 	if err != nil {
 		return surroundings{}, err
 	}
-	by := surroundings{API: api, Read: os.ReadFile, Proxy: e.proxy()}
+	by := surroundings{API: api, Read: os.ReadFile, Proxy: e.proxy(), Socket: e.host.Socket, Logins: e.logins}
 	if by.ImageID = spec.ImageID; by.ImageID == "" {
 		by.ImageID, err = e.ImageID(ctx, spec.Project.ImageName(spec.Service))
 	}

@@ -31,14 +31,15 @@ const (
 // Labels of berth's own.
 const (
 	berthPrefix  = "berth."
-	labelBerth   = "berth.version" // on containers that berth made: conversionVersion
-	labelTask    = "berth.task"    // "web.3"
-	labelCPUs    = "berth.cpus"    // reserved millicores
-	labelMemory  = "berth.memory"  // reserved bytes
-	labelAgent   = "berth.agent"   // on berth's agent: its version
-	labelCluster = "berth.cluster" // on berth's agent: the cluster's ID
-	labelSeed    = "berth.seed"    // on a volume that stands for a folder of the user's: "fixed" or "data"; on the container that fills one: the volume's name
-	labelMark    = "berth.mark"    // on a container that is never started: who holds what its name stands for
+	labelBerth   = "berth.version"   // on containers that berth made: conversionVersion
+	labelTask    = "berth.task"      // "web.3"
+	labelCPUs    = "berth.cpus"      // reserved millicores
+	labelMemory  = "berth.memory"    // reserved bytes
+	labelCounted = "berth.resources" // GPUs and generic resources: "gpu=1,ssd=2"
+	labelAgent   = "berth.agent"     // on berth's agent: its version
+	labelCluster = "berth.cluster"   // on berth's agent: the cluster's ID
+	labelSeed    = "berth.seed"      // on a volume that stands for a folder of the user's: "fixed" or "data"; on the container that fills one: the volume's name
+	labelMark    = "berth.mark"      // on a container that is never started: who holds what its name stands for
 )
 
 // The labels that commands read, from containers and from their events' attributes.
@@ -101,6 +102,9 @@ func containerLabels(s *CreateSpec, imageID string) map[string]string {
 	if r := svc.Reservation; r.Memory > 0 {
 		labels[labelMemory] = strconv.FormatInt(r.Memory, 10)
 	}
+	if len(svc.Resources) > 0 {
+		labels[labelCounted] = svc.Resources.String()
+	}
 	return labels
 }
 
@@ -122,7 +126,7 @@ func reservation(labels map[string]string) placement.Reservation {
 
 // ownLabel reports whether a label is bookkeeping of compose or berth, not the user's.
 func ownLabel(key string) bool {
-	return strings.HasPrefix(key, composePrefix) || key == labelBerth || key == labelTask || key == labelCPUs || key == labelMemory
+	return strings.HasPrefix(key, composePrefix) || key == labelBerth || key == labelTask || key == labelCounted || key == labelCPUs || key == labelMemory
 }
 
 // ImageLabels are the labels of an image built for a service.

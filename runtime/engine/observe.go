@@ -12,6 +12,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/volume"
 	"golang.org/x/sync/errgroup"
 
@@ -39,6 +40,7 @@ type Facts struct {
 	ID, Hostname, OS, Arch, Version string // OS and Arch as Go names them
 	Capacity                        placement.Reservation
 	Labels                          map[string]string
+	Resources                       placement.Resources
 }
 
 const (
@@ -54,7 +56,8 @@ type Snapshot struct {
 	Containers []placement.Container // the project's, sorted by name
 	Networks   []placement.EngineNetwork
 	Volumes    []placement.EngineVolume
-	Images     map[string]string // reference as the project has it → image ID; absent: not on the host
+	Outside    []placement.OutsideContainer // containers of others that the project names
+	Images     map[string]string            // reference as the project has it → image ID; absent: not on the host
 	ImageFacts map[string]placement.Image
 	Agent      *AgentContainer // nil without one
 	Marks      []Mark          // what commands hold on this host, see Engine.Mark
@@ -177,7 +180,32 @@ func (o *observation) ask(ctx context.Context) error {
 		k, v, _ := strings.Cut(l, "=")
 		o.facts.Labels[k] = v
 	}
+	o.facts.Resources = counted(info)
 	return err
+}
+
+// counted are the GPUs and generic resources that an engine says it has: those that its configuration advertises
+// (node-generic-resources), and with NVIDIA's runtime some GPUs, nobody knows how many.
+func counted(info system.Info) placement.Resources {
+	r := placement.Resources{}
+	for _, g := range info.GenericResources {
+		if g.DiscreteResourceSpec != nil {
+			r[strings.ToLower(g.DiscreteResourceSpec.Kind)] += g.DiscreteResourceSpec.Value
+		}
+		if g.NamedResourceSpec != nil {
+			r[strings.ToLower(g.NamedResourceSpec.Kind)]++
+		}
+	}
+	if n := r["nvidia-gpu"]; n > 0 {
+		r[placement.GPU] += n
+	}
+	if _, ok := info.Runtimes["nvidia"]; ok && r[placement.GPU] == 0 {
+		r[placement.GPU] = placement.Uncounted
+	}
+	if len(r) == 0 {
+		return nil
+	}
+	return r
 }
 
 // vouched reports whether the agent that told the known facts runs on this engine: else it is not the engine that the
@@ -239,6 +267,10 @@ func (o *observation) host() placement.Host {
 		Hostname: o.facts.Hostname, IP: inv.IP, OS: o.facts.OS, Arch: o.facts.Arch, Version: o.facts.Version,
 		Labels: inv.Labels, EngineLabels: o.facts.Labels, Capacity: o.facts.Capacity,
 	}
+	h.Resources, h.Devices = o.facts.Resources, inv.Devices
+	if inv.Resources != nil {
+		h.Resources = inv.Resources
+	}
 	if h.IP == "" {
 		h.IP = addressIP(o.engine.address)
 	}
@@ -270,6 +302,7 @@ func addressIP(address string) string {
 
 // fill sorts the engine's answers into the project's and the others'.
 func (o *observation) fill(snap *Snapshot) {
+	named := o.named()
 	for i := range o.containers {
 		c := listed(o.engine.host.Name, &o.containers[i])
 		project := c.Labels[labelProject]
@@ -287,6 +320,9 @@ func (o *observation) fill(snap *Snapshot) {
 		}
 		if project == "" || project != o.query.Project {
 			o.occupy(&snap.Host, &c)
+			if named[c.Name] {
+				snap.Outside = append(snap.Outside, placement.OutsideContainer{Host: c.Host, Name: c.Name, Project: project})
+			}
 		}
 	}
 	slices.SortFunc(snap.Containers, func(a, b placement.Container) int { return strings.Compare(a.Name, b.Name) })
@@ -297,12 +333,35 @@ func (o *observation) fill(snap *Snapshot) {
 	}
 }
 
+// named are the names of containers that the project has in its file.
+func (o *observation) named() map[string]bool {
+	all := map[string]bool{}
+	if o.query.Compose == nil {
+		return all
+	}
+	for _, s := range o.query.Compose.Services {
+		if s.ContainerName != "" {
+			all[s.ContainerName] = true
+		}
+		for _, name := range s.SharesWithContainers() {
+			all[name] = true
+		}
+	}
+	return all
+}
+
 // occupy counts what a container of another project holds of the host.
 func (o *observation) occupy(h *placement.Host, c *placement.Container) {
 	if !c.Running() && c.State != "restarting" {
 		return
 	}
 	h.Reserved = h.Reserved.Add(c.Reservation)
+	for kind, n := range c.Resources {
+		if h.Held == nil {
+			h.Held = placement.Resources{}
+		}
+		h.Held[kind] += n
+	}
 	for _, p := range c.Ports {
 		if p.Published != 0 && !slices.Contains(h.Ports, p) {
 			h.Ports = append(h.Ports, p)
@@ -365,14 +424,9 @@ func (o *observation) fillVolumes(snap *Snapshot) {
 	slices.SortFunc(snap.Volumes, func(a, b placement.EngineVolume) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// unseeded is the name of the container that marks a volume as not filled yet, "" when there is none.
-func (o *observation) unseeded(volume string) string {
-	for i := range o.containers {
-		if o.containers[i].Labels[labelSeed] == volume {
-			return containerName(o.containers[i].Names)
-		}
-	}
-	return ""
+// unseeded reports whether a container marks a volume as not filled yet.
+func (o *observation) unseeded(volume string) bool {
+	return slices.ContainsFunc(o.containers, func(c container.Summary) bool { return c.Labels[labelSeed] == volume })
 }
 
 // problem says in one sentence why an engine could not be observed.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 
@@ -19,6 +18,12 @@ const (
 	seedData  = "data"
 )
 
+// What the containers of a seeding are named, after the volume: the mark, and the one that the volume is filled through.
+const (
+	markSuffix   = ".seed"
+	seederSuffix = ".seeder"
+)
+
 // seedDir is where the container that fills a volume has it; no image has such a folder.
 const seedDir = "/.berth-seed"
 
@@ -27,11 +32,11 @@ const seedDir = "/.berth-seed"
 // that is there and complete stays as it is.
 //
 // It goes through a container of image (an ID or reference that the host has) that is never started. While a container
-// with the label berth.seed=<volume> is there, the volume is not complete: it is made before the volume and goes last, so
-// that a seeding that was cut short is seen, and done anew from an empty volume.
+// with the label berth.seed=<volume> is there, the volume is not complete: one that is nothing but a mark is made before
+// the volume and goes last, so that a seeding that was cut short is seen, and done anew from an empty volume.
 func (e *Engine) SeedVolume(ctx context.Context, p *placement.Project, v *placement.VolumeSpec, image string) ([]string, error) {
 	const op = "fill volume"
-	complete, err := e.discardHalf(ctx, v.Name, image)
+	complete, err := e.markHalf(ctx, v.Name, image)
 	if err != nil || complete {
 		return nil, e.fail(op, v.Name, err)
 	}
@@ -52,7 +57,7 @@ func (e *Engine) SeedVolume(ctx context.Context, p *placement.Project, v *placem
 		}
 		skipped = tree.skipped
 	}
-	return skipped, e.removeMarks(ctx, v.Name)
+	return skipped, e.complete(ctx, v.Name, id)
 }
 
 // createSeeder makes the container that a volume is filled through, and with it the volume.
@@ -67,7 +72,7 @@ func (e *Engine) createSeeder(ctx context.Context, p *placement.Project, v *plac
 	made, err := e.api.ContainerCreate(ctx, seedConfig(v.Name, image),
 		&container.HostConfig{NetworkMode: "none", Mounts: []mount.Mount{{
 			Type: mount.TypeVolume, Source: v.Name, Target: seedDir, VolumeOptions: &mount.VolumeOptions{NoCopy: true, Labels: labels},
-		}}}, nil, nil, v.Name+".seed")
+		}}}, nil, nil, v.Name+seederSuffix)
 	return made.ID, err
 }
 
@@ -75,21 +80,19 @@ func seedConfig(volume, image string) *container.Config {
 	return &container.Config{Image: image, Entrypoint: []string{"/never-started"}, NetworkDisabled: true, Labels: map[string]string{labelSeed: volume}}
 }
 
-// discardHalf removes a volume that was not filled to its end, under a mark of its own, since that volume cannot go as
-// long as the container goes on that marks it. It reports whether the volume is there and complete.
-func (e *Engine) discardHalf(ctx context.Context, volume, image string) (complete bool, err error) {
+// markHalf marks a volume that is going to be filled, and removes what is there of it if it was not filled to its end.
+// It reports whether the volume is there and complete; then it is not marked.
+func (e *Engine) markHalf(ctx context.Context, volume, image string) (complete bool, err error) {
 	marks, err := e.marks(ctx, volume)
 	if err != nil {
 		return false, err
 	}
 	if len(marks) == 0 {
-		_, err := e.api.VolumeInspect(ctx, volume)
-		if IsNotFound(err) {
-			return false, nil
+		if _, err := e.api.VolumeInspect(ctx, volume); !IsNotFound(err) {
+			return err == nil, err
 		}
-		return err == nil, err
 	}
-	name := volume + ".emptied"
+	name := volume + markSuffix
 	if _, err := e.api.ContainerCreate(ctx, seedConfig(volume, image), &container.HostConfig{NetworkMode: "none"}, nil, nil, name); err != nil && !IsConflict(err) {
 		return false, err
 	}
@@ -101,8 +104,10 @@ func (e *Engine) discardHalf(ctx context.Context, volume, image string) (complet
 			return false, err
 		}
 	}
-	if err := e.api.VolumeRemove(ctx, volume, false); err != nil && !IsNotFound(err) {
-		return false, err
+	if len(marks) > 0 {
+		if err := e.api.VolumeRemove(ctx, volume, false); err != nil && !IsNotFound(err) {
+			return false, err
+		}
 	}
 	return false, nil
 }
@@ -112,10 +117,10 @@ func (e *Engine) marks(ctx context.Context, volume string) ([]container.Summary,
 	return e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelSeed+"="+volume))})
 }
 
-func (e *Engine) removeMarks(ctx context.Context, volume string) error {
-	marks, err := e.marks(ctx, volume)
-	for _, m := range marks {
-		err = errors.Join(err, e.Remove(ctx, m.ID, true))
+// complete ends a seeding: the container that it went through goes, and then the mark.
+func (e *Engine) complete(ctx context.Context, volume, seeder string) error {
+	if err := e.Remove(ctx, seeder, true); err != nil {
+		return err
 	}
-	return err
+	return e.Remove(ctx, volume+markSuffix, true)
 }

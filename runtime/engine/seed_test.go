@@ -57,7 +57,7 @@ func TestASeededVolumeIsTheFolder(t *testing.T) {
 			t.Errorf("%s: %q, want %q", script, got, want)
 		}
 	}
-	if o := b.observe(p); len(o.Volumes) != 1 || !o.Volumes[0].Fixed || o.Volumes[0].Unseeded != "" || o.Volumes[0].Project != "shop" || o.Volumes[0].Scope != "local" {
+	if o := b.observe(p); len(o.Volumes) != 1 || !o.Volumes[0].Fixed || o.Volumes[0].Unseeded || o.Volumes[0].Project != "shop" || o.Volumes[0].Scope != "local" {
 		t.Errorf("observed %+v", o.Volumes)
 	}
 }
@@ -87,8 +87,12 @@ func TestASeedingThatWasCutShortIsSeenAndDoneAnew(t *testing.T) {
 		_, err := b.SeedVolume(ctx, p, v, "berth-lab/busybox:1")
 		seeding <- err
 	}()
-	for b.observe(p).Volumes == nil { // until it is under way
-		if err := b.ctx.Err(); err != nil {
+	for { // until it is under way
+		_, err := b.raw.ContainerInspect(b.ctx, v.Name+seederSuffix)
+		if err == nil {
+			break
+		}
+		if !IsNotFound(err) {
 			t.Fatal(err)
 		}
 	}
@@ -100,7 +104,7 @@ func TestASeedingThatWasCutShortIsSeenAndDoneAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	half := b.observe(p).Volumes
-	if len(half) != 1 || half[0].Unseeded == "" || half[0].Fixed {
+	if len(half) != 1 || !half[0].Unseeded || half[0].Fixed {
 		t.Fatalf("observed %+v, want a volume that is not complete", half)
 	}
 	seed := func() {
@@ -110,7 +114,7 @@ func TestASeedingThatWasCutShortIsSeenAndDoneAnew(t *testing.T) {
 		}
 	}
 	seed()
-	if o := b.observe(p).Volumes; len(o) != 1 || o[0].Unseeded != "" {
+	if o := b.observe(p).Volumes; len(o) != 1 || o[0].Unseeded {
 		t.Errorf("after it was done anew: %+v", o)
 	}
 	id := b.create(spec(p, "web"))
@@ -133,8 +137,14 @@ func TestAFolderThatCannotBeReadLeavesItsVolumeMarked(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "fill volume shop_conf: send "+v.Seed.Path) || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("error: %v", err)
 	}
-	if o := b.observe(p).Volumes; len(o) != 1 || o[0].Unseeded == "" {
+	if o := b.observe(p).Volumes; len(o) != 1 || !o[0].Unseeded {
 		t.Errorf("observed %+v, want a volume that is not complete", o)
+	}
+	if err := b.RemoveVolume(b.ctx, v.Name); err != nil {
+		t.Error(err)
+	}
+	if marks, err := b.marks(b.ctx, v.Name); err != nil || len(marks) > 0 {
+		t.Errorf("its marks stay: %+v, %v", marks, err)
 	}
 }
 

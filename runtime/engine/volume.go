@@ -33,13 +33,31 @@ func (e *Engine) CreateVolume(ctx context.Context, p *placement.Project, v *plac
 	return e.fail("create volume", v.Name, err)
 }
 
-// RemoveVolume removes a volume and its data. One that is not there is success.
+// RemoveVolume removes a volume and its data, and what a command that was filling it has left. One that is not there is
+// success.
 func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
-	err := e.api.VolumeRemove(ctx, name, false)
-	if IsNotFound(err) {
+	marks, err := e.marks(ctx, name)
+	if err != nil {
+		return e.fail("remove volume", name, err)
+	}
+	drop := func(mark bool) error { // the mark itself, or what keeps the volume
+		for _, m := range marks {
+			if (m.Names[0] == "/"+name+markSuffix) != mark {
+				continue
+			}
+			if err := e.Remove(ctx, m.ID, true); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
-	return e.fail("remove volume", name, err)
+	if err := drop(false); err != nil {
+		return err
+	}
+	if err := e.api.VolumeRemove(ctx, name, false); err != nil && !IsNotFound(err) {
+		return e.fail("remove volume", name, err)
+	}
+	return drop(true)
 }
 
 // VolumeInfo describes a volume on the host.

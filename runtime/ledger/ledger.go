@@ -71,14 +71,15 @@ type Host struct {
 // Engine is what a host's engine says of itself. The agent asks when it connects to the engine, so that commands need
 // not: the engine runs other programs to answer.
 type Engine struct {
-	ID       string            `json:"id"`
-	Hostname string            `json:"hostname"`
-	OS       string            `json:"os"`   // GOOS name
-	Arch     string            `json:"arch"` // GOARCH name
-	Version  string            `json:"version"`
-	CPU      int64             `json:"cpu"`    // millicores
-	Memory   int64             `json:"memory"` // bytes
-	Labels   map[string]string `json:"labels,omitempty"`
+	ID        string              `json:"id"`
+	Hostname  string              `json:"hostname"`
+	OS        string              `json:"os"`   // GOOS name
+	Arch      string              `json:"arch"` // GOARCH name
+	Version   string              `json:"version"`
+	CPU       int64               `json:"cpu"`    // millicores
+	Memory    int64               `json:"memory"` // bytes
+	Labels    map[string]string   `json:"labels,omitempty"`
+	Resources placement.Resources `json:"resources,omitempty"` // GPUs and generic resources
 }
 
 // Ready says that a network stands on a host.
