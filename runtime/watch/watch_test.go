@@ -224,3 +224,41 @@ func TestSyncMakesTheContainersFilesWhatTheyAreHere(t *testing.T) {
 		t.Errorf("a container that takes nothing: %v", err)
 	}
 }
+
+func TestChangesMeanOneReactionForAService(t *testing.T) {
+	dir := folder(t, "web/a", "web/conf/x", "web/Dockerfile", "db/y")
+	at := func(f string) string { return filepath.Join(dir, f) }
+	hook := types.ServiceHook{Command: types.ShellCommand{"reload"}}
+	s := watching(
+		types.Trigger{Path: at("web"), Action: "sync", Target: "/app", Ignore: []string{"Dockerfile"}},
+		types.Trigger{Path: at("web/conf"), Action: "sync+exec", Target: "/etc", Exec: hook, InitialSync: true},
+		types.Trigger{Path: at("web/conf"), Action: "sync+restart", Target: "/etc"},
+		types.Trigger{Path: at("web/Dockerfile"), Action: "rebuild"},
+		types.Trigger{Path: at("db"), Action: "restart"},
+	)
+	s.Build = &types.BuildConfig{Context: at("web")}
+	rules := must(t, project(s))
+	for name, test := range map[string]struct {
+		changed []string
+		want    []Reaction
+	}{
+		"nobody's":    {[]string{"elsewhere"}, []Reaction{}},
+		"a file":      {[]string{"web/a"}, []Reaction{{Service: "web", Files: []File{{at("web/a"), "/app/a"}}}}},
+		"a restart":   {[]string{"db/y"}, []Reaction{{Service: "web", Restart: true}}},
+		"a rebuild":   {[]string{"db/y", "web/Dockerfile", "web/a"}, []Reaction{{Service: "web", Rebuild: true}}},
+		"all of them": {[]string{"web/conf/x"}, []Reaction{{Service: "web", Restart: true, Hooks: []types.ServiceHook{hook}, Files: []File{{at("web/conf/x"), "/app/conf/x"}, {at("web/conf/x"), "/etc/x"}}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i := range test.changed {
+				test.changed[i] = at(test.changed[i])
+			}
+			if diff := cmp.Diff(test.want, React(rules, test.changed)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	got, err := Beginning(rules)
+	if diff := cmp.Diff([]Reaction{{Service: "web", Files: []File{{at("web/conf/x"), "/etc/x"}}}}, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+}
