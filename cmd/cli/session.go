@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,10 @@ func (s *settings) globalFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "dry-run", Usage: "print what would be done, do nothing"},
 		&cli.IntFlag{Name: "parallel", Usage: "engine calls in flight on one host (default 8)"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
+		// docker compose's old ones, which scripts still have.
+		&cli.StringFlag{Name: "workdir", Hidden: true},
+		&cli.BoolFlag{Name: "no-ansi", Hidden: true},
+		&cli.BoolFlag{Name: "verbose", Hidden: true},
 	}
 }
 
@@ -75,7 +80,7 @@ func (s *settings) obeyVariables(c *cli.Context) error {
 // loadOptions are the loader's options from the global flags.
 func (s *settings) loadOptions(c *cli.Context, services []string) loader.Options {
 	opts := loader.Options{
-		Files: c.StringSlice("file"), ProjectName: c.String("project-name"), ProjectDir: c.String("project-directory"),
+		Files: c.StringSlice("file"), ProjectName: c.String("project-name"), ProjectDir: cmp.Or(c.String("project-directory"), c.String("workdir")),
 		Profiles: c.StringSlice("profile"), EnvFiles: c.StringSlice("env-file"), Services: services,
 		Environ: s.env.Environ, Stdin: s.env.Stdin, WorkingDir: s.env.Dir,
 		AllResources:  c.Bool("all-resources"),
@@ -319,6 +324,9 @@ func (s *settings) newDisplay(c *cli.Context, hosts, own bool) (progress.Display
 func (s *settings) ansi(c *cli.Context) string {
 	if a := c.String("ansi"); a != "" {
 		return a
+	}
+	if c.Bool("no-ansi") {
+		return "never"
 	}
 	return s.env.Getenv("COMPOSE_ANSI")
 }
