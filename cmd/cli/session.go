@@ -92,7 +92,11 @@ func (s *settings) loadOptions(c *cli.Context, services []string) loader.Options
 	return opts
 }
 
+// truthy reads a COMPOSE_* switch.
 func truthy(v string) bool {
+	if strings.EqualFold(strings.TrimSpace(v), "y") {
+		return true
+	}
 	b, err := strconv.ParseBool(v)
 	return err == nil && b
 }
@@ -313,9 +317,13 @@ func (s *settings) newDisplay(c *cli.Context, hosts, own bool) (progress.Display
 	if err != nil {
 		return nil, err
 	}
-	tty, size := terminal(s.env.Stderr)
+	out := s.env.Stderr
+	if truthy(s.env.Getenv("COMPOSE_STATUS_STDOUT")) {
+		out = s.env.Stdout
+	}
+	tty, size := terminal(out)
 	return progress.New(progress.Options{
-		Out: s.env.Stderr, Terminal: tty, Size: size, Mode: parsed, Hosts: hosts, DryRun: dryRun(c),
+		Out: out, Terminal: tty, Size: size, Mode: parsed, Hosts: hosts, DryRun: dryRun(c),
 		Color: progress.Color(ansi, tty, s.env.Getenv("NO_COLOR") != ""),
 	}), nil
 }
