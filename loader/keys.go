@@ -35,8 +35,6 @@ var unhonouredKeys = []unhonoured{
 		in: built(func(b *types.BuildConfig) bool { return b.Provenance != "" && b.Provenance != "false" })},
 	{key: "build.sbom", reason: "the engine's own builder lists nothing",
 		in: built(func(b *types.BuildConfig) bool { return b.SBOM != "" && b.SBOM != "false" })},
-	{key: "develop", reason: "files are not watched",
-		in: func(s *types.ServiceConfig) bool { return s.Develop != nil }},
 	{key: "deploy.update_config", reason: "a changed service is replaced task by task without its delays, order and rollback",
 		in: deployed(func(d *types.DeployConfig) bool { return d.UpdateConfig != nil })},
 	{key: "deploy.rollback_config", reason: "there is no rollback",

@@ -99,6 +99,19 @@ func TestDockerComposesProjectIsAdoptedAndItStillUnderstandsBerths(t *testing.T)
 			t.Error(diff, r)
 		}
 	})
+	t.Run("berth stops, starts and shows what docker compose made", func(t *testing.T) {
+		w.must("stop", "-t", "0")
+		if out := docker("ps", "-q"); out != "" {
+			t.Errorf("after berth stop, docker compose still sees %s run", out)
+		}
+		w.must("start")
+		if diff := cmp.Diff(before, ids(w.ps())); diff != "" {
+			t.Error(diff)
+		}
+		if r := w.must("logs", "web"); !strings.Contains(r.out, "web-1  | ") {
+			t.Errorf("no logs: %s", r)
+		}
+	})
 	t.Run("what changed is recreated alone", func(t *testing.T) {
 		w.env = append(w.env, "MODE=fancy")
 		w.must("up", "-d")
@@ -108,7 +121,7 @@ func TestDockerComposesProjectIsAdoptedAndItStillUnderstandsBerths(t *testing.T)
 			t.Errorf("before %v, after %v; want web alone recreated", before, after)
 		}
 	})
-	t.Run("docker compose lists, logs and takes down what berth made", func(t *testing.T) {
+	t.Run("docker compose lists, logs, stops, starts and takes down what berth made", func(t *testing.T) {
 		w.must("down", "-v")
 		w.must("up", "-d")
 		out := docker("ps", "--format", "{{.Name}} {{.Service}} {{.State}}")
@@ -119,6 +132,13 @@ func TestDockerComposesProjectIsAdoptedAndItStillUnderstandsBerths(t *testing.T)
 		}
 		if out := docker("logs", "web"); !strings.Contains(out, "web-1  | ") {
 			t.Errorf("docker compose logs: %s", out)
+		}
+		made := ids(w.ps())
+		docker("stop", "-t", "0")
+		docker("start")
+		docker("restart", "-t", "0", "web")
+		if diff := cmp.Diff(made, ids(w.ps())); diff != "" {
+			t.Error(diff)
 		}
 		docker("down", "-v", "-t", "0")
 		if left := w.ps(); len(left) > 0 {

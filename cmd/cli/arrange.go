@@ -21,11 +21,7 @@ func arrange(app *cli.App, args []string) []string {
 	rest := args[1:]
 	// The global flags, up to the command's name.
 	for len(rest) > 0 && strings.HasPrefix(rest[0], "-") && rest[0] != "--" {
-		n := 1
-		if takesValue(app.Flags, rest[0]) && len(rest) > 1 {
-			n = 2
-		}
-		out, rest = append(out, rest[:n]...), rest[n:]
+		out, rest = take(app.Flags, out, rest)
 	}
 	if len(rest) == 0 {
 		return out
@@ -54,24 +50,26 @@ func arrange(app *cli.App, args []string) []string {
 			continue
 		}
 		if !defines(cmd.Flags, a) && defines(app.Flags, a) {
-			n := 1
-			if takesValue(app.Flags, a) && len(rest) > 1 {
-				n = 2
-			}
-			globals, rest = append(globals, rest[:n]...), rest[n:]
+			globals, rest = take(app.Flags, globals, rest)
 			continue
 		}
-		spelt := spell(cmd.Flags, a)
-		flags, rest = append(flags, spelt...), rest[1:]
-		if takesValue(cmd.Flags, spelt[len(spelt)-1]) && len(rest) > 0 {
-			flags, rest = append(flags, rest[0]), rest[1:]
-		}
+		flags, rest = take(cmd.Flags, flags, rest)
 	}
 	out = append(append(globals, name), flags...)
 	if len(words) > 0 && (wraps || strings.HasPrefix(words[0], "-")) {
 		out = append(out, "--")
 	}
 	return append(out, words...)
+}
+
+// take moves the flag that rest begins with to the end of list, with its value.
+func take(flags []cli.Flag, list, rest []string) (longer, shorter []string) {
+	spelt := spell(flags, rest[0])
+	list, rest = append(list, spelt...), rest[1:]
+	if takesValue(flags, spelt[len(spelt)-1]) && len(rest) > 0 {
+		list, rest = append(list, rest[0]), rest[1:]
+	}
+	return list, rest
 }
 
 // defines reports whether the flag as written, --name or --name=value, is one of flags.

@@ -27,6 +27,7 @@ func TestFlagsMayStandWhereComposeUsersWriteThem(t *testing.T) {
 		"berth ps -q":                        "berth ps -q",
 		"berth down -v -- -odd":              "berth down -v -- -odd",
 		"berth store dump":                   "berth store dump",
+		"berth -fa.yml -pshop up -d":         "berth -f=a.yml -p=shop up -d",
 		"berth --dry-run up":                 "berth --dry-run up",
 		"berth up --dry-run web":             "berth --dry-run up web",
 		"berth scale web=3 --no-deps":        "berth scale --no-deps web=3",

@@ -44,6 +44,7 @@ func processCommands(s *settings) []*cli.Command {
 	return []*cli.Command{
 		execCommand(s),
 		runCommand(s),
+		watchCommand(s),
 	}
 }
 

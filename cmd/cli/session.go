@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,17 @@ func (s *settings) globalFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "dry-run", Usage: "print what would be done, do nothing"},
 		&cli.IntFlag{Name: "parallel", Usage: "engine calls in flight on one host (default 8)"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
+		// docker compose's old ones, which scripts still have.
+		&cli.StringFlag{Name: "workdir", Hidden: true},
+		&cli.BoolFlag{Name: "no-ansi", Hidden: true},
+		&cli.BoolFlag{Name: "verbose", Hidden: true},
 	}
+}
+
+// global is the context of the flags before the command's name: a command may have a flag of the same name.
+func global(c *cli.Context) *cli.Context {
+	all := c.Lineage() // the command, what it is part of, the program, and the empty one that the program was run in
+	return all[max(len(all)-2, 0)]
 }
 
 // dryRun reports whether --dry-run was given, before the command or after it.
@@ -75,7 +86,7 @@ func (s *settings) obeyVariables(c *cli.Context) error {
 // loadOptions are the loader's options from the global flags.
 func (s *settings) loadOptions(c *cli.Context, services []string) loader.Options {
 	opts := loader.Options{
-		Files: c.StringSlice("file"), ProjectName: c.String("project-name"), ProjectDir: c.String("project-directory"),
+		Files: c.StringSlice("file"), ProjectName: c.String("project-name"), ProjectDir: cmp.Or(c.String("project-directory"), global(c).String("workdir")),
 		Profiles: c.StringSlice("profile"), EnvFiles: c.StringSlice("env-file"), Services: services,
 		Environ: s.env.Environ, Stdin: s.env.Stdin, WorkingDir: s.env.Dir,
 		AllResources:  c.Bool("all-resources"),
@@ -87,7 +98,11 @@ func (s *settings) loadOptions(c *cli.Context, services []string) loader.Options
 	return opts
 }
 
+// truthy reads a COMPOSE_* switch.
 func truthy(v string) bool {
+	if strings.EqualFold(strings.TrimSpace(v), "y") {
+		return true
+	}
 	b, err := strconv.ParseBool(v)
 	return err == nil && b
 }
@@ -308,9 +323,13 @@ func (s *settings) newDisplay(c *cli.Context, hosts, own bool) (progress.Display
 	if err != nil {
 		return nil, err
 	}
-	tty, size := terminal(s.env.Stderr)
+	out := s.env.Stderr
+	if truthy(s.env.Getenv("COMPOSE_STATUS_STDOUT")) {
+		out = s.env.Stdout
+	}
+	tty, size := terminal(out)
 	return spoken{s.call, progress.New(progress.Options{
-		Out: s.env.Stderr, Terminal: tty, Size: size, Mode: parsed, Hosts: hosts, DryRun: dryRun(c),
+		Out: out, Terminal: tty, Size: size, Mode: parsed, Hosts: hosts, DryRun: dryRun(c),
 		Color: progress.Color(ansi, tty, s.env.Getenv("NO_COLOR") != ""),
 	})}, nil
 }
@@ -319,6 +338,9 @@ func (s *settings) newDisplay(c *cli.Context, hosts, own bool) (progress.Display
 func (s *settings) ansi(c *cli.Context) string {
 	if a := c.String("ansi"); a != "" {
 		return a
+	}
+	if c.Bool("no-ansi") {
+		return "never"
 	}
 	return s.env.Getenv("COMPOSE_ANSI")
 }

@@ -13,7 +13,7 @@ import (
 // PostStart runs the service's post_start hooks in a container that has just been started, one after the other. A hook
 // that does not exit with 0 is an error with the end of what it said.
 func (e *Engine) PostStart(ctx context.Context, id string, s *placement.Service) error {
-	return e.hooks(ctx, id, "post_start", s, s.Spec.PostStart)
+	return e.RunHooks(ctx, id, "post_start", s, s.Spec.PostStart)
 }
 
 // PreStop runs the service's pre_stop hooks in a container that is about to be stopped. A container that does not run
@@ -29,10 +29,11 @@ func (e *Engine) PreStop(ctx context.Context, id string, s *placement.Service) e
 	if err != nil {
 		return err
 	}
-	return e.hooks(ctx, id, "pre_stop", s, s.Spec.PreStop)
+	return e.RunHooks(ctx, id, "pre_stop", s, s.Spec.PreStop)
 }
 
-func (e *Engine) hooks(ctx context.Context, id, kind string, s *placement.Service, hooks []types.ServiceHook) error {
+// RunHooks runs hooks of a service in a running container, one after the other; kind names them in errors.
+func (e *Engine) RunHooks(ctx context.Context, id, kind string, s *placement.Service, hooks []types.ServiceHook) error {
 	for _, h := range hooks {
 		var said tail
 		code, err := e.Exec(ctx, id, ExecSpec{

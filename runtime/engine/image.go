@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/distribution/reference"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/registry"
 
@@ -101,6 +102,12 @@ func (e *Engine) RegistryDigest(ctx context.Context, ref string) (string, error)
 		return "", e.fail("look up the digest of image", ref, err)
 	}
 	return info.Descriptor.Digest.String(), nil
+}
+
+// PruneImages removes the images that were built for a project and have no name any more, unless a container uses them.
+func (e *Engine) PruneImages(ctx context.Context, project string) error {
+	_, err := e.api.ImagesPrune(ctx, filters.NewArgs(filters.Arg("dangling", "true"), filters.Arg("label", labelProject+"="+project)))
+	return e.fail("remove unused images of project", project, err)
 }
 
 type layer struct{ done, total int64 }
