@@ -121,7 +121,7 @@ func (u *upper) diverged(s *placement.Service, c *placement.Container) string {
 	if id := u.wanted(s, c.Host); id != "" && c.ImageID != "" && id != c.ImageID {
 		return "image changed"
 	}
-	if c.State == "running" {
+	if c.State == "running" || c.State == "exited" {
 		for _, a := range s.Networks {
 			if n := u.networks[a.Network]; n != nil {
 				if _, ok := c.Networks[n.Name]; !ok {

@@ -272,6 +272,7 @@ func addressIP(address string) string {
 func (o *observation) fill(snap *Snapshot) {
 	for i := range o.containers {
 		c := listed(o.engine.host.Name, &o.containers[i])
+		o.dropLostNetworks(&c, &o.containers[i])
 		project := c.Labels[labelProject]
 		if v, ok := c.Labels[labelAgent]; ok && project == "" {
 			if snap.Agent == nil || c.State == "running" {
@@ -294,6 +295,19 @@ func (o *observation) fill(snap *Snapshot) {
 	o.fillVolumes(snap)
 	if o.images != nil {
 		snap.Images, snap.ImageFacts = o.images, o.imageFacts
+	}
+}
+
+// dropLostNetworks takes networks off a container that does not run, of which the engine has another by the same name
+// or none now: it can not be started on them.
+func (o *observation) dropLostNetworks(c *placement.Container, from *container.Summary) {
+	if o.query.Light || c.Running() || from.NetworkSettings == nil {
+		return
+	}
+	for name, end := range from.NetworkSettings.Networks {
+		if end.NetworkID != "" && !slices.ContainsFunc(o.networks, func(n network.Summary) bool { return n.ID == end.NetworkID }) {
+			delete(c.Networks, name)
+		}
 	}
 }
 
