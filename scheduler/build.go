@@ -31,10 +31,10 @@ func (u *upper) build() error {
 		return err
 	}
 	u.restartStops(tasks)
-	u.needNetworks(m, tasks)
 	for _, d := range u.drops() {
 		u.remove(d)
 	}
+	u.needNetworks(m, tasks)
 	u.needVolumes(m)
 	if err := u.bringImages(m, tasks); err != nil {
 		return err

@@ -68,6 +68,11 @@ func (u *upper) renewNetwork(create Step, tasks []*task) int {
 			staying = append(staying, t)
 		}
 	}
+	for _, d := range u.drops() {
+		if _, on := d.c.Networks[n.Name]; on && d.c.Host == create.Host {
+			before = append(before, d.removed)
+		}
+	}
 	create.Why = "configuration changed"
 	remove := create
 	remove.Kind = RemoveNetwork
