@@ -31,10 +31,10 @@ func (u *upper) build() error {
 		return err
 	}
 	u.restartStops(tasks)
-	u.needNetworks(m, tasks)
 	for _, d := range u.drops() {
 		u.remove(d)
 	}
+	u.needNetworks(m, tasks)
 	u.needVolumes(m)
 	if err := u.bringImages(m, tasks); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (u *upper) build() error {
 	u.dropSeeds(tasks)
 	if u.opts.NoStart {
 		for _, t := range tasks {
-			if t.old != nil && !t.fresh() && up(t.old) {
+			if t.old != nil && !t.fresh() && up(t.old) && t.stopped == none {
 				u.plan.Running = append(u.plan.Running, *t.old)
 			}
 		}
@@ -182,10 +182,19 @@ func (u *upper) removeOld(t *task, why string) {
 	if t.removed != none {
 		return
 	}
+	u.stopOld(t, why, append([]int{t.created}, t.joins...)...)
+	s := t.onOld(Remove)
+	s.Why, s.Service = why, nil
+	t.removed = u.g.add(s, t.created, t.stopped)
+}
+
+// stopOld stops the container that is there, if it runs and no step does that yet, after those who depend on it are
+// stopped.
+func (u *upper) stopOld(t *task, why string, after ...int) {
 	if t.stopped == none && up(t.old) {
 		s := t.onOld(Stop)
 		s.Why, s.Timeout = why, u.opts.Timeout
-		t.stopped = u.g.add(s, append([]int{t.created}, t.joins...)...)
+		t.stopped = u.g.add(s, after...)
 	}
 	for _, st := range u.order {
 		for _, d := range st.service.DependsOn {
@@ -199,9 +208,6 @@ func (u *upper) removeOld(t *task, why string) {
 			}
 		}
 	}
-	s := t.onOld(Remove)
-	s.Why, s.Service = why, nil
-	t.removed = u.g.add(s, t.created, t.stopped)
 }
 
 // cleared are the removals of leftovers that bear the task's number or name on its host: they hold the name that its

@@ -111,22 +111,50 @@ func TestPlanOfAChangedNetwork(t *testing.T) {
 		service("db", on("back")), service("web", on("back"), dependsOn("db", placement.Started))).up(t)
 	s.p.Networks[0].ConfigHash = "2"
 	golden(t, s.plan(t), `
-		 0  stop db.1 (network app_back changed)
-		 1  stop web.1 (network app_back changed)
-		 2  remove network app_back (configuration changed) after 0,1
-		 3  create network app_back (configuration changed) after 2
-		 4  create db.1 as 000000000001_app-db-1 (network app_back changed) after 3
-		 5  remove db.1 (network app_back changed) after 4
-		 6  rename db.1 to app-db-1 after 5
-		 7  create web.1 as 000000000002_app-web-1 (network app_back changed) after 3
-		 8  remove web.1 (network app_back changed) after 7
-		 9  rename web.1 to app-web-1 after 8
-		10  start db.1 after 6
-		11  start web.1 after 9,10`)
+		0  stop db.1 (network app_back changed)
+		1  disconnect db.1 from app_back after 0
+		2  stop web.1 (network app_back changed)
+		3  disconnect web.1 from app_back after 2
+		4  remove network app_back (configuration changed) after 1,3
+		5  create network app_back (configuration changed) after 4
+		6  connect db.1 to app_back after 5
+		7  connect web.1 to app_back after 5
+		8  start db.1 (network app_back changed) after 6
+		9  start web.1 (network app_back changed) after 7,8`)
 	golden(t, s.up(t).plan(t), "")
 	s.p.Networks[0].ConfigHash = "3"
 	golden(t, s.plan(t, UpOptions{Services: []string{"db"}}), `
 		warning: network app_back differs from the file and is left as it is, because app-web-1 uses it and is not part of this command`)
+}
+
+func TestPlanOfAChangedNetworkUnderWhatIsRecreatedStoppedOrShared(t *testing.T) {
+	s := world(network(placement.NetworkSpec{Key: "back", Name: "app_back", ConfigHash: "1"}),
+		service("db", on("back")), service("job", on("back")), service("web", on("back")),
+		service("side", sharesWith("web"), dependsOn("web", placement.Started, "restart"))).up(t).state("exited", "app-job-1")
+	s.p.Networks[0].ConfigHash = "2"
+	s.change("db", hash("2"))
+	golden(t, s.plan(t), `
+		 0 stop side.1 (a dependency is recreated)
+		 1 stop db.1 (network app_back changed)
+		 2 disconnect job.1 from app_back
+		 3 stop web.1 (network app_back changed) after 0
+		 4 disconnect web.1 from app_back after 3
+		 5 remove network app_back (configuration changed) after 1,2,4
+		 6 create network app_back (configuration changed) after 5
+		 7 connect job.1 to app_back after 6
+		 8 connect web.1 to app_back after 6
+		 9 create db.1 as 000000000001_app-db-1 (configuration changed) after 6
+		10 remove db.1 (configuration changed) after 9
+		11 rename db.1 to app-db-1 after 10
+		12 start db.1 after 11
+		13 start job.1 (is exited) after 7
+		14 start web.1 (network app_back changed) after 8
+		15 start side.1 (a dependency is recreated) after 14`)
+	golden(t, s.up(t).plan(t), "")
+	delete(s.state("exited", "app-web-1").container("app-web-1").Networks, "app_back") // as an interrupted command leaves it
+	if x := s.plan(t).Steps[0]; x.Kind != Create || x.Why != "not on network app_back" {
+		t.Errorf("got %s", s.plan(t))
+	}
 }
 
 func TestPlanOfDependentsThatRestart(t *testing.T) {

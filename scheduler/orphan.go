@@ -3,6 +3,7 @@ package scheduler
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"berth/placement"
@@ -25,6 +26,28 @@ func (u *upper) orphans() []*placement.Container {
 		}
 	}
 	return all
+}
+
+// reportHosts writes the sentences about tasks on hosts that do not answer or are gone.
+func (u *upper) reportHosts() {
+	for _, st := range u.sets {
+		for _, t := range st.tasks {
+			if t.away && st.inScope {
+				u.away[t.host] = append(u.away[t.host], t.Task)
+			}
+		}
+	}
+	u.plan.Failures = append(u.plan.Failures, leftAlone(u.w, u.away)...)
+	var hosts []string
+	for h := range u.lost {
+		hosts = append(hosts, h)
+	}
+	sort.Strings(hosts)
+	for _, h := range hosts {
+		tasks := u.lost[h]
+		slices.SortFunc(tasks, compareTasks)
+		u.warn("host %s is not in the inventory any more: %s", h, plural(tasks, "is lost there", "are lost there"))
+	}
 }
 
 // leftAlone writes the sentences about hosts that do not answer, in inventory order.

@@ -23,6 +23,10 @@ const (
 	CreateNetwork Kind = "create network"
 	// RemoveNetwork removes it; on a cluster the step waits until the host's agent reports it gone.
 	RemoveNetwork Kind = "remove network"
+	// Leave takes ContainerID, which does not run, off network Network.
+	Leave Kind = "disconnect"
+	// Join puts it on Network again.
+	Join Kind = "connect"
 	// CreateVolume makes the engine volume of Volume on Host.
 	CreateVolume Kind = "create volume"
 	// SeedVolume makes the engine volume of Volume on Host and fills it with what Volume.Seed says, by a container of
@@ -77,7 +81,7 @@ type Step struct {
 	After []int          // IDs of the steps that must have succeeded
 
 	Service     *placement.Service     // Create, Start, Stop, Restart, Pull, Build, SeedVolume; nil for orphans and without a file
-	Network     *placement.NetworkSpec // CreateNetwork
+	Network     *placement.NetworkSpec // CreateNetwork, Leave, Join
 	Volume      *placement.VolumeSpec  // CreateVolume, SeedVolume
 	Endpoints   []placement.Endpoint   // Create on a cluster: its addresses
 	Resolvers   []netip.Addr           // Create on a cluster: the agent's name server on each of its networks

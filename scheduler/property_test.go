@@ -29,7 +29,14 @@ func drawWorld(t *rapid.T) *scene {
 	for i := range rapid.IntRange(1, 5).Draw(t, "services") {
 		options = append(options, drawService(t, i))
 	}
-	return world(options...)
+	s := world(options...)
+	for _, n := range s.p.Networks {
+		n.ConfigHash = "1"
+	}
+	for _, v := range s.p.Volumes {
+		v.ConfigHash = "1"
+	}
+	return s
 }
 
 // drawService draws service number i, which may depend on and share with lower ones.
@@ -87,6 +94,16 @@ func drawService(t *rapid.T, i int) option {
 
 // mutate changes the file as a user would between two ups.
 func mutate(t *rapid.T, s *scene) {
+	for _, n := range s.p.Networks {
+		if rapid.IntRange(0, 3).Draw(t, "edit network "+n.Key) == 0 {
+			n.ConfigHash += "x"
+		}
+	}
+	for _, v := range s.p.Volumes {
+		if rapid.IntRange(0, 3).Draw(t, "edit volume "+v.Key) == 0 {
+			v.ConfigHash += "x"
+		}
+	}
 	for _, v := range s.p.Services {
 		if rapid.Bool().Draw(t, "edit "+v.Name) {
 			v.ConfigHash += "x"
@@ -106,9 +123,10 @@ func mutate(t *rapid.T, s *scene) {
 	}
 }
 
-// tryUp plans with --partial and applies; errors of the file (sharing with nothing) end the case.
+// tryUp plans with --partial, and with volumes that differ made anew; errors of the file (sharing with nothing) end the
+// case.
 func tryUp(t *rapid.T, s *scene) *Plan {
-	p, err := Up(s.p, s.o, UpOptions{Partial: true})
+	p, err := Up(s.p, s.o, UpOptions{Partial: true, RenewVolumes: map[string]bool{"app_v": true, "app_w": true}})
 	if err != nil {
 		t.Skip(err.Error())
 	}
@@ -386,10 +404,10 @@ func (s *scene) summary() []string {
 		all = append(all, fmt.Sprintf("%s %s@%s %s %s %v %d mounts", c.Name, c.Task, c.Host, c.State, c.ConfigHash, c.Networks, len(c.Mounts)))
 	}
 	for _, n := range s.o.Networks {
-		all = append(all, "network "+n.Name+"@"+n.Host)
+		all = append(all, "network "+n.Name+"@"+n.Host+" "+n.ConfigHash)
 	}
 	for _, v := range s.o.Volumes {
-		all = append(all, "volume "+v.Name+"@"+v.Host)
+		all = append(all, "volume "+v.Name+"@"+v.Host+" "+v.ConfigHash)
 	}
 	for t, r := range s.o.Recorded {
 		all = append(all, fmt.Sprintf("record %s %v", t, r))

@@ -23,6 +23,9 @@ func (u *upper) decideRecreate() error {
 		} else if !u.opts.NoRecreate {
 			t.recreate = u.recreateCause(t)
 		}
+		if t.recreate == "" {
+			t.rejoins = u.rejoined(t)
+		}
 	}
 	for _, st := range u.order {
 		if !st.inScope {
@@ -31,10 +34,10 @@ func (u *upper) decideRecreate() error {
 		replaced := slices.ContainsFunc(st.service.DependsOn, func(d placement.Dependency) bool {
 			dep := u.byName[d.Service]
 			return d.Restart && dep != nil && dep.inScope &&
-				slices.ContainsFunc(dep.tasks, func(t *task) bool { return t.old != nil && t.fresh() })
+				slices.ContainsFunc(dep.tasks, func(t *task) bool { return t.old != nil && (t.fresh() || t.rejoins != "") })
 		})
 		for _, t := range st.tasks {
-			t.restart = replaced && t.host != "" && t.old != nil && !t.fresh() && up(t.old)
+			t.restart = replaced && t.host != "" && t.old != nil && !t.fresh() && t.rejoins == "" && up(t.old)
 		}
 	}
 	return nil
@@ -58,9 +61,6 @@ func (u *upper) recreateCause(t *task) string {
 		}
 		if u.w.networks[key{t.host, n.Name}] == nil {
 			return "network " + n.Name + " is made anew"
-		}
-		if u.divergedNetwork(t.host, n) {
-			return "network " + n.Name + " changed"
 		}
 	}
 	for _, e := range t.endpoints {
@@ -90,6 +90,21 @@ func (u *upper) divergedNetwork(host string, n *placement.NetworkSpec) bool {
 	}
 	want := n.ConfigHash
 	return e.ConfigHash != "" && want != "" && e.ConfigHash != want && len(u.strangers(host, n)) == 0
+}
+
+// rejoined names a network that is made anew under a task's container: as for docker compose, the container stays, and
+// leaves and joins it.
+func (u *upper) rejoined(t *task) string {
+	for _, a := range t.set.service.Networks {
+		n := u.networks[a.Network]
+		if n == nil || !u.divergedNetwork(t.host, n) {
+			continue
+		}
+		if _, on := t.old.Networks[n.Name]; on {
+			return n.Name
+		}
+	}
+	return ""
 }
 
 // strangers are running containers of the project on a network that this plan neither replaces nor removes.

@@ -38,28 +38,51 @@ func (u *upper) needNetworks(m *made, tasks []*task) {
 			case there == nil || u.isOverlay(n) && !u.hasBlock(n.Name, host):
 				m.networks[k] = u.g.add(s, m.record)
 			case u.divergedNetwork(host, n):
-				var stops []int
-				for _, t := range tasks {
-					if t.old != nil && t.old.Host == host && t.stopped == none && up(t.old) {
-						if _, on := t.old.Networks[n.Name]; on {
-							stop := t.onOld(Stop)
-							stop.Why, stop.Timeout = "network "+n.Name+" changed", u.opts.Timeout
-							t.stopped = u.g.add(stop)
-						}
-					}
-					if t.old != nil && t.old.Host == host {
-						stops = append(stops, t.stopped)
-					}
-				}
-				remove := s
-				remove.Kind, remove.Why = RemoveNetwork, "configuration changed"
-				s.Why = "configuration changed"
-				m.networks[k] = u.g.add(s, u.g.add(remove, stops...))
+				m.networks[k] = u.renewNetwork(s, tasks)
 			default:
 				u.checkNetwork(host, n, there)
 			}
 		}
 	}
+}
+
+// renewNetwork makes a network anew: its containers are stopped, those that stay leave it and join it again. create is
+// the step that makes it.
+func (u *upper) renewNetwork(create Step, tasks []*task) int {
+	n := create.Network
+	var before []int
+	var staying []*task
+	for _, t := range tasks {
+		if t.old == nil || t.old.Host != create.Host {
+			continue
+		}
+		if _, on := t.old.Networks[n.Name]; !on {
+			continue
+		}
+		u.stopOld(t, "network "+n.Name+" changed")
+		before = append(before, t.stopped)
+		if !t.fresh() {
+			leave := t.onOld(Leave)
+			leave.Network = n
+			before = append(before, u.g.add(leave, t.stopped))
+			staying = append(staying, t)
+		}
+	}
+	for _, d := range u.drops() {
+		if _, on := d.c.Networks[n.Name]; on && d.c.Host == create.Host {
+			before = append(before, d.removed)
+		}
+	}
+	create.Why = "configuration changed"
+	remove := create
+	remove.Kind = RemoveNetwork
+	made := u.g.add(create, u.g.add(remove, before...))
+	for _, t := range staying {
+		join := t.onOld(Join)
+		join.Network = n
+		t.joins = append(t.joins, u.g.add(join, made))
+	}
+	return made
 }
 
 func (u *upper) hasBlock(network, host string) bool {

@@ -94,6 +94,17 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 		}
 		o.Volumes = slices.DeleteFunc(o.Volumes, func(v placement.EngineVolume) bool { return v.Host == x.Host && v.Name == x.Name })
 		o.Volumes = append(o.Volumes, placement.EngineVolume{Host: x.Host, Name: x.Name, Project: s.p.Name, Key: x.Volume.Key, Fixed: x.Volume.Seed.Fixed})
+	case Leave:
+		if c := found(); c.Running() {
+			fail("it runs")
+		} else {
+			delete(c.Networks, x.Network.Name)
+		}
+	case Join:
+		if !s.joinable(x.Host, x.Network.Name) {
+			fail("network %s is not there", x.Network.Name)
+		}
+		found().Networks[x.Network.Name] = ""
 	case RemoveVolume:
 		for i := range o.Containers {
 			for _, m := range o.Containers[i].Mounts {

@@ -55,6 +55,8 @@ func (u *upper) start(m *made, t *task, blocked string, freed map[string][]freed
 		s.ContainerID, s.Why = t.old.ID, "a dependency is recreated"
 	case t.finished():
 		return
+	case t.stopped != none:
+		s.ContainerID, s.Why = t.old.ID, "network "+t.rejoins+" changed"
 	case !up(t.old):
 		s.ContainerID, s.Why = t.old.ID, "is "+t.old.State
 	default:

@@ -121,13 +121,13 @@ func (u *upper) diverged(s *placement.Service, c *placement.Container) string {
 	if id := u.wanted(s, c.Host); id != "" && c.ImageID != "" && id != c.ImageID {
 		return "image changed"
 	}
-	if c.State == "running" {
-		for _, a := range s.Networks {
-			if n := u.networks[a.Network]; n != nil {
-				if _, ok := c.Networks[n.Name]; !ok {
-					return "not on network " + n.Name
-				}
-			}
+	for _, a := range s.Networks {
+		n := u.networks[a.Network]
+		if n == nil || c.State == "created" && u.isOverlay(n) { // engines do not tell of one that comes later
+			continue
+		}
+		if _, ok := c.Networks[n.Name]; !ok {
+			return "not on network " + n.Name
 		}
 	}
 	for _, m := range s.Mounts {

@@ -22,6 +22,7 @@ type task struct {
 	why      string // of a new container
 	recreate string // why the old container is replaced; "" keeps it
 	renews   bool   // the old container goes first, as a volume that it mounts is made anew
+	rejoins  string // network that is made anew under the container, which stays; "" for none
 	restart  bool   // stop and start, because a dependency is recreated
 
 	name      string // final container name

@@ -46,6 +46,10 @@ func (s *Step) text(host bool) string {
 		if s.Replaces != "" {
 			word("as %s", s.Name)
 		}
+	case Leave:
+		word("from %s", s.Network.Name)
+	case Join:
+		word("to %s", s.Network.Name)
 	case Rename:
 		word("to %s", s.To)
 	case Kill:

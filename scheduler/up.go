@@ -280,25 +280,3 @@ func (u *upper) external() error {
 	}
 	return nil
 }
-
-// reportHosts writes the sentences about tasks on hosts that do not answer or are gone.
-func (u *upper) reportHosts() {
-	for _, st := range u.sets {
-		for _, t := range st.tasks {
-			if t.away && st.inScope {
-				u.away[t.host] = append(u.away[t.host], t.Task)
-			}
-		}
-	}
-	u.plan.Failures = append(u.plan.Failures, leftAlone(u.w, u.away)...)
-	var hosts []string
-	for h := range u.lost {
-		hosts = append(hosts, h)
-	}
-	sort.Strings(hosts)
-	for _, h := range hosts {
-		tasks := u.lost[h]
-		slices.SortFunc(tasks, compareTasks)
-		u.warn("host %s is not in the inventory any more: %s", h, plural(tasks, "is lost there", "are lost there"))
-	}
-}

@@ -305,6 +305,7 @@ func (o *observation) fill(snap *Snapshot) {
 	named := o.named()
 	for i := range o.containers {
 		c := listed(o.engine.host.Name, &o.containers[i])
+		o.dropLostNetworks(&c, &o.containers[i])
 		project := c.Labels[labelProject]
 		if v, ok := c.Labels[labelAgent]; ok && project == "" {
 			if snap.Agent == nil || c.State == "running" {
@@ -348,6 +349,19 @@ func (o *observation) named() map[string]bool {
 		}
 	}
 	return all
+}
+
+// dropLostNetworks takes networks off a container that does not run, of which the engine has another by the same name
+// or none now: it can not be started on them.
+func (o *observation) dropLostNetworks(c *placement.Container, from *container.Summary) {
+	if o.query.Light || c.Running() || from.NetworkSettings == nil {
+		return
+	}
+	for name, end := range from.NetworkSettings.Networks {
+		if end.NetworkID != "" && !slices.ContainsFunc(o.networks, func(n network.Summary) bool { return n.ID == end.NetworkID }) {
+			delete(c.Networks, name)
+		}
+	}
 }
 
 // occupy counts what a container of another project holds of the host.

@@ -65,6 +65,12 @@ func (r *runner) step(ctx context.Context, s *scheduler.Step) error {
 		return r.start(ctx, e, s)
 	case scheduler.Stop:
 		return r.stop(ctx, e, s)
+	case scheduler.Leave:
+		return e.LeaveNetwork(ctx, r.container(s), s.Network.Name)
+	case scheduler.Join:
+		return e.JoinNetwork(ctx, r.container(s), s.Network, engine.CreateSpec{
+			Project: r.world.Project, Service: s.Service, Task: s.Task, Name: s.Name, Cluster: r.world.Cluster,
+		})
 	case scheduler.Restart:
 		return r.restart(ctx, e, s)
 	case scheduler.Kill:

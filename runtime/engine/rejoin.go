@@ -1,0 +1,36 @@
+package engine
+
+import (
+	"context"
+	"strings"
+
+	"berth/placement"
+)
+
+// LeaveNetwork takes a container off a network. One that is not on it is success.
+func (e *Engine) LeaveNetwork(ctx context.Context, id, network string) error {
+	err := e.api.NetworkDisconnect(ctx, network, id, true)
+	if IsNotFound(err) || err != nil && strings.Contains(err.Error(), "is not connected to") {
+		return nil
+	}
+	return e.fail("disconnect container", id, err)
+}
+
+// JoinNetwork puts a container on a network as Create with that spec would; id is the container's. One that is on it
+// already is success.
+func (e *Engine) JoinNetwork(ctx context.Context, id string, n *placement.NetworkSpec, spec CreateSpec) error {
+	const op = "connect container"
+	api, err := e.version(ctx)
+	if err != nil {
+		return e.fail(op, id, err)
+	}
+	settings, err := new(creation).endpoint(&spec, n.Key, n.Name, surroundings{API: api})
+	if err != nil {
+		return e.fail(op, id, err)
+	}
+	err = e.api.NetworkConnect(ctx, n.Name, id, settings)
+	if err != nil && strings.Contains(err.Error(), "already exists in network") {
+		return nil
+	}
+	return e.fail(op, id, err)
+}
