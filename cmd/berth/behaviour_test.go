@@ -130,11 +130,14 @@ func tryDocker(ts *testscript.TestScript, l *lab.Lab, args []string) bool {
 // repeat runs berth or docker until it succeeds.
 func repeat(ts *testscript.TestScript, t *testing.T, l *lab.Lab, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: eventually berth|docker ARG…")
+		ts.Fatalf("usage: eventually berth|docker|exec ARG…")
 	}
 	eventually(t, strings.Join(args, " "), func() bool {
 		if args[0] == "docker" {
 			return tryDocker(ts, l, args[1:])
+		}
+		if args[0] == "exec" {
+			return ts.Exec(args[1], args[2:]...) == nil
 		}
 		return ts.Exec(binary, args[1:]...) == nil
 	})

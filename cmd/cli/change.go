@@ -138,6 +138,9 @@ func (ss *session) run(ctx context.Context, p *scheduler.Plan) error {
 	for i := range p.Running {
 		ss.display.Event(progress.RunningEvent(p.Running[i]))
 	}
+	if ss.attached != nil {
+		ss.attached.planned(p)
+	}
 	if p.Empty() {
 		return nil
 	}
@@ -187,6 +190,9 @@ func (ss *session) shower(p *scheduler.Plan) func(execute.Report) {
 	}
 	builds := ss.newBuildOutput()
 	return func(r execute.Report) {
+		if ss.attached != nil {
+			ss.attached.step(r)
+		}
 		if r.Note != "" {
 			ss.display.Warn(about(r.Step, ss.inv.Cluster()) + r.Note)
 			return

@@ -127,7 +127,7 @@ func (r *oneOff) prepare() error {
 	r.opts = scheduler.RunOptions{
 		Service: service, Slug: hex.EncodeToString(slug), Name: c.String("name"),
 		NoDeps: c.Bool("no-deps"), Start: c.Bool("detach"), AutoRemove: c.Bool("rm"),
-		RemoveOrphans: c.Bool("remove-orphans") || truthy(ss.env.Getenv("COMPOSE_REMOVE_ORPHANS")),
+		RemoveOrphans: ss.removeOrphans(),
 		IgnoreOrphans: truthy(ss.env.Getenv("COMPOSE_IGNORE_ORPHANS")),
 	}
 	if r.opts.Name == "" {

@@ -156,7 +156,8 @@ type session struct {
 	inv      *placement.Inventory
 	cluster  *cluster.Cluster
 	display  progress.Display
-	memory   int64 // of builds, bytes
+	attached *attached // of an up that shows what the containers write; else nil
+	memory   int64     // of builds, bytes
 
 	listing    func() ([]engine.Snapshot, error) // of all containers, begun before the files were read; nil when it was not
 	endListing func()
@@ -332,6 +333,18 @@ func (s *settings) newDisplay(c *cli.Context, hosts, own bool) (progress.Display
 		Out: out, Terminal: tty, Size: size, Mode: parsed, Hosts: hosts, DryRun: dryRun(c),
 		Color: progress.Color(ansi, tty, s.env.Getenv("NO_COLOR") != ""),
 	})}, nil
+}
+
+// amongOutput makes a display like newDisplay's for while containers write too: a line an event, none rewritten.
+func (ss *session) amongOutput() (progress.Display, error) {
+	mode, err := ss.displayMode(ss.c, false)
+	if err != nil {
+		return nil, err
+	}
+	if mode == progress.Auto || mode == progress.TTY {
+		mode = progress.Plain
+	}
+	return progress.New(progress.Options{Out: ss.env.Stderr, Mode: mode, Hosts: ss.inv.Cluster()}), nil
 }
 
 // ansi is --ansi, or what COMPOSE_ANSI says.

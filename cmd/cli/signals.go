@@ -5,6 +5,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // signalling decides what SIGINT and SIGTERM do: the first cancels the command's context; the second does what the
@@ -15,10 +16,15 @@ type signalling struct {
 
 	mu      sync.Mutex
 	count   int
+	latest  time.Time
 	second  func()
 	forward func(os.Signal)
 	last    []func() // before an end at once
 }
+
+// echo is how close two signals are that somebody meant as one: timeout(1) and some shells send theirs to the process
+// and to its group.
+const echo = 100 * time.Millisecond
 
 // signals begins to handle them; first is called for the first one. stop ends that and waits for it.
 func (s *signalling) signals(first func()) (stop func()) {
@@ -60,6 +66,11 @@ func (s *signalling) answer(sig os.Signal, first func()) (last []func(), end boo
 		s.forward(sig)
 		return nil, false
 	}
+	at := time.Now()
+	if s.count > 0 && at.Sub(s.latest) < echo {
+		return nil, false
+	}
+	s.latest = at
 	s.count++
 	switch {
 	case s.count == 1:

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -25,6 +26,12 @@ func upCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "no-start", Usage: "create, do not start"},
 			&cli.BoolFlag{Name: "renew-anon-volumes", Aliases: []string{"V"}, Usage: "fresh anonymous volumes"},
 			timeoutFlag(),
+			&cli.BoolFlag{Name: "abort-on-container-exit", Usage: "stop all containers when the first has ended, and exit with its code"},
+			&cli.BoolFlag{Name: "abort-on-container-failure", Usage: "stop all containers when the first has failed, and exit with its code"},
+			&cli.StringFlag{Name: "exit-code-from", Usage: "exit with the code of `SERVICE`; implies --abort-on-container-exit"},
+			&cli.StringSliceFlag{Name: "attach", Usage: "show the output of `SERVICE` only, repeatable"},
+			&cli.BoolFlag{Name: "attach-dependencies", Usage: "show the output of the services that those named depend on, too"},
+			&cli.StringSliceFlag{Name: "no-attach", Usage: "do not show the output of `SERVICE`, repeatable"},
 			&cli.BoolFlag{Name: "no-color", Usage: "no colours in the output"},
 			&cli.BoolFlag{Name: "no-log-prefix", Usage: "no container names in the output"},
 			&cli.BoolFlag{Name: "timestamps", Usage: "times in the output"},
@@ -34,7 +41,7 @@ func upCommand(s *settings) *cli.Command {
 }
 
 func up(ss *session) error {
-	c, began := ss.c, time.Now()
+	c := ss.c
 	opts, err := ss.making()
 	if err != nil {
 		return err
@@ -47,26 +54,36 @@ func up(ss *session) error {
 	}
 	ctx, cancel := ss.waitContext(opts.Wait)
 	defer cancel()
-	plan, err := ss.applyAsking(ctx, true, func(o *placement.Observation) (*scheduler.Plan, error) {
-		return scheduler.Up(ss.project, o, opts)
-	}, ss.consentToRenew(&opts))
-	if err != nil {
+	apply := func(ctx context.Context) (*scheduler.Plan, error) {
+		return ss.applyAsking(ctx, true, func(o *placement.Observation) (*scheduler.Plan, error) {
+			return scheduler.Up(ss.project, o, opts)
+		}, ss.consentToRenew(&opts))
+	}
+	if err := ss.attachFlags(); err != nil {
 		return err
 	}
-	if dryRun(c) || opts.NoStart {
-		return nil
+	if !c.Bool("detach") && !opts.Wait && !opts.NoStart && !dryRun(c) {
+		return ss.attachedUp(ctx, apply)
 	}
-	if plan.Empty() {
+	plan, err := apply(ctx)
+	if err == nil && plan.Empty() && !dryRun(c) && !opts.NoStart {
 		ss.display.Warn("nothing to do: " + upToDate(plan))
 	}
-	if c.Bool("detach") || opts.Wait {
-		return nil
+	return err
+}
+
+// attachFlags refuses flags about the containers' output and their ends that contradict each other.
+func (ss *session) attachFlags() error {
+	for _, pair := range [][2]string{
+		{"abort-on-container-exit", "detach"}, {"abort-on-container-failure", "detach"}, {"exit-code-from", "detach"},
+		{"attach", "detach"}, {"abort-on-container-exit", "wait"}, {"abort-on-container-failure", "wait"}, {"attach", "wait"},
+		{"abort-on-container-exit", "abort-on-container-failure"}, {"attach", "attach-dependencies"},
+	} {
+		if ss.c.IsSet(pair[0]) && ss.c.IsSet(pair[1]) {
+			return ss.incompatible("--"+pair[0], "--"+pair[1])
+		}
 	}
-	// Others may change the project while its output is shown.
-	if err := ss.cluster.Unlock(ctx); err != nil {
-		return err
-	}
-	return ss.attach(ctx, ss.services, began)
+	return nil
 }
 
 func upToDate(p *scheduler.Plan) string {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 )
@@ -20,6 +21,10 @@ type State struct {
 	ExitCode       int    // of the last run
 	Error          string // why the last start failed, the engine's words; ""
 	HasHealthcheck bool   // in force, from the service or from its image
+	Tty            bool   // it was made with a terminal
+	OpenStdin      bool   // its standard input can be written to
+
+	StartedAt, FinishedAt time.Time // of the last run, the engine's clock; zero when there was none
 }
 
 // errStreamEnded says that nobody would wake the waiter any more.
@@ -38,9 +43,14 @@ func stateOf(info container.InspectResponse) State {
 	s := State{ID: info.ID, Name: strings.TrimPrefix(info.Name, "/")}
 	if st := info.State; st != nil {
 		s.Status, s.Running, s.ExitCode, s.Error = st.Status, st.Running && !st.Restarting, st.ExitCode, st.Error
+		s.StartedAt, _ = time.Parse(time.RFC3339Nano, st.StartedAt)
+		s.FinishedAt, _ = time.Parse(time.RFC3339Nano, st.FinishedAt)
 		if st.Health != nil && st.Health.Status != container.NoHealthcheck {
 			s.HasHealthcheck, s.Health = true, st.Health.Status
 		}
+	}
+	if info.Config != nil {
+		s.Tty, s.OpenStdin = info.Config.Tty, info.Config.OpenStdin
 	}
 	if info.Config != nil && info.Config.Healthcheck != nil {
 		test := info.Config.Healthcheck.Test

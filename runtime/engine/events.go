@@ -5,8 +5,11 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
+
+	"berth/placement"
 )
 
 // Event is something that happened on an engine.
@@ -17,6 +20,17 @@ type Event struct {
 	ID         string    // of the container or network
 	Name       string    // its name at the time
 	Attributes map[string]string
+}
+
+// Container is what an event of a container tells about it, and its project; "" for one that is none's.
+func (ev Event) Container(host string) (project string, c placement.Container) {
+	labels := ev.Attributes
+	c = placement.Container{ID: ev.ID, Name: ev.Name, Host: host, Labels: labels, OneOff: labels[labelOneOff] == "True"}
+	c.Task.Service = labels[labelService]
+	if !c.OneOff {
+		c.Task.Number, _ = strconv.Atoi(labels[labelNumber])
+	}
+	return labels[labelProject], c
 }
 
 // Resync is the type of the event that tells of a newly opened stream: a restarted engine has forgotten what happened

@@ -32,7 +32,13 @@ type Store interface {
 
 // Run carries out the plan and reports each step. The error is *Error when steps failed.
 func Run(ctx context.Context, w World, plan *scheduler.Plan, limits Limits, report func(Report)) error {
-	r := &runner{world: w, plan: plan, hubs: map[string]*engine.Events{}, ids: map[string]string{}, report: serial(report)}
+	r := &runner{world: w, plan: plan, hubs: map[string]*engine.Events{}, ids: map[string]string{}}
+	r.report = serial(func(x Report) {
+		if x.Step.Kind == scheduler.Start && x.Phase == Done {
+			x.Container = r.container(x.Step)
+		}
+		report(x)
+	})
 	defer r.close()
 	return runGraph(ctx, plan.Steps, limits, r.do, r.report)
 }

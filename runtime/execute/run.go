@@ -43,6 +43,7 @@ type Report struct {
 	Current, Total int64             // bytes of a pull, push or transfer, on repeated Working reports
 	News           *engine.BuildNews // of a build, on repeated Working reports
 	Note           string            // a sentence for the user, on repeated Working reports
+	Container      string            // of a Start that is Done: its ID
 }
 
 // Failure is one step that failed.
@@ -62,7 +63,10 @@ func (e *Error) Error() string {
 	for _, f := range e.Failures {
 		lines = append(lines, f.Err.Error())
 	}
-	if e.Skipped > 0 {
+	switch {
+	case e.Skipped == 1:
+		lines = append(lines, "1 step that depends on this was not started; run the same command again to go on")
+	case e.Skipped > 1:
 		lines = append(lines, fmt.Sprintf("%d steps that depend on this were not started; run the same command again to go on", e.Skipped))
 	}
 	return strings.Join(lines, "\n")

@@ -129,6 +129,8 @@ func (r *runner) create(ctx context.Context, e *engine.Engine, s *scheduler.Step
 		Cluster: r.world.Cluster, Endpoints: s.Endpoints, Resolvers: s.Resolvers, Inherit: s.Inherit,
 		ShareWith: s.ShareWith, ImageID: s.ImageID,
 	}
+	ctx, cancel := finishing(ctx)
+	defer cancel()
 	if o := s.OneOff; o != nil {
 		spec.OneOff, spec.Slug, spec.AutoRemove = true, o.Slug, o.AutoRemove
 	}
@@ -148,9 +150,37 @@ func (r *runner) note(s *scheduler.Step, sentences []string) {
 	}
 }
 
+// finishTime bounds what goes on after an interruption.
+const finishTime = 10 * time.Second
+
+// finishing outlives ctx by finishTime: for calls that take milliseconds, and whose effect would come after the command
+// has looked what there is to stop or to remove.
+func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	unhook := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		timer := time.NewTimer(finishTime)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() {
+		cancel()
+		if !unhook() {
+			<-ended
+		}
+	}
+}
+
 func (r *runner) start(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
 	id := r.container(s)
-	if err := e.Start(ctx, id); err != nil {
+	starting, cancel := finishing(ctx)
+	defer cancel()
+	if err := e.Start(starting, id); err != nil {
 		return err
 	}
 	r.begun.Store(id, time.Now())

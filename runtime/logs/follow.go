@@ -47,6 +47,9 @@ func (f *Follower) feed(s Stream) *feed {
 	return &feed{Stream: s, order: f.orders}
 }
 
+// Now, as the time since when Follower.Add follows a container, leaves out all that it has written before.
+const Now = "now"
+
 // Add begins to follow a further container, with all its lines from since on; "" is the follower's own Since and Tail. A
 // host that was lost counts as back.
 func (f *Follower) Add(s Stream, since string) error {
@@ -56,7 +59,11 @@ func (f *Follower) Add(s Stream, since string) error {
 		return ErrClosed
 	}
 	o := f.o
-	if since != "" {
+	switch since {
+	case "":
+	case Now:
+		o.Since, o.Tail = "", "0"
+	default:
 		o.Since, o.Tail = since, "all"
 	}
 	f.hosts.regain(s.Host)

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"sync"
 
 	"berth/placement"
@@ -26,6 +28,11 @@ func Label(c placement.Container) string {
 		}
 	}
 	return c.Name
+}
+
+// Labels are the labels of a task's container that Label looks at, for one that has only been planned.
+func Labels(project string, t placement.Task) map[string]string {
+	return map[string]string{projectLabel: project, serviceLabel: t.Service, numberLabel: strconv.Itoa(t.Number)}
 }
 
 // timeLayout is the engine's own for `logs --timestamps`: RFC 3339 with all nine digits.
@@ -121,6 +128,16 @@ func (p *Printer) Line(s Stream, l Line) {
 	}
 	_, _ = w.Write(l.Text)
 	_ = w.WriteByte('\n') // a writer that fails says so in Flush
+}
+
+// Attaching says whose lines follow, in compose's words, and makes their labels known.
+func (p *Printer) Attaching(labels []string) {
+	p.Register(labels...)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.turn(p.out)
+	_, _ = p.out.WriteString("Attaching to " + strings.Join(labels, ", ") + "\n")
+	_ = p.out.Flush()
 }
 
 // Status prints news of a container on standard output, in its colour: "web-1 exited with code 3".

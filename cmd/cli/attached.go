@@ -1,0 +1,392 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"berth/placement"
+	"berth/runtime/engine"
+	"berth/runtime/execute"
+	"berth/runtime/logs"
+	"berth/scheduler"
+)
+
+// attached is an up that shows what the containers write, from the first start until all have ended. It hears of starts
+// from the plan's steps and, of what others start later, from the engines' events; of ends from the containers' logs.
+type attached struct {
+	ss *session
+	o  attachOptions
+
+	ctx      context.Context // of what is shown; it outlives an interrupt, after which the containers end
+	cancel   context.CancelFunc
+	follower *logs.Follower
+	printer  *logs.Printer
+	work     sync.WaitGroup
+	shown    chan error    // what the follower ended with
+	aborted  chan struct{} // closed when an end is to end the others
+
+	mu      sync.Mutex
+	plan    *scheduler.Plan
+	begun   bool
+	tracked map[string]*track // by container ID
+	left    int               // tracked ones that have not ended
+	final   bool              // all that the command starts has been started
+	closed  bool
+	stopped func(service string) bool // services that have been stopped; nil before
+	first   *int                      // exit code of the one that aborts
+}
+
+// track is one container on its way.
+type track struct {
+	placement.Container
+	over  bool
+	last  time.Time // of its lines that were shown; zero when there was none. All times are the engine's clock
+	run   time.Time // start of the latest run that was looked at; zero for one made by the plan
+	end   time.Time // of the run before; zero when there was none
+	again bool      // an event told of a start while it was followed, perhaps of another run
+	died  *int      // exit code that an event of an end told, and that has not been said
+	owed  bool      // it ended and runs again, which is to be said when the event tells the exit code
+}
+
+// attaching prepares an attached up; ctx ends when the command's own does.
+func (ss *session) attaching(ctx context.Context, o attachOptions) *attached {
+	a := &attached{ss: ss, o: o, shown: make(chan error, 1), aborted: make(chan struct{}), tracked: map[string]*track{}}
+	a.ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	a.printer = ss.printer(nil, ss.env.Stderr)
+	a.follower = logs.NewFollower(logs.Merger{Idle: flush(a.printer), Report: a.report}, nil, logs.Options{Follow: true})
+	return a
+}
+
+// close ends what is under way and waits for it.
+func (a *attached) close() {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	a.cancel()
+	a.work.Wait()
+}
+
+// planned takes in the plan that is going to be carried out.
+func (a *attached) planned(p *scheduler.Plan) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.plan = p
+}
+
+// step is told of a step's progress: the first start ends the display of progress, and each start has its output shown.
+func (a *attached) step(r execute.Report) {
+	if r.Step.Kind != scheduler.Start {
+		return
+	}
+	switch r.Phase {
+	case execute.Working:
+		a.begin()
+		if id := r.Step.ContainerID; id != "" && a.o.concerns(r.Step.Task.Service) {
+			a.known(a.container(r.Step, id))
+		}
+	case execute.Done:
+		ct := a.container(r.Step, r.Container)
+		if !a.o.concerns(ct.Task.Service) {
+			return
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if r.Step.ContainerID != "" {
+			a.look(ct, false)
+		} else if a.tracked[ct.ID] == nil { // else an event came first
+			a.add(ct, "")
+		}
+	}
+}
+
+// known notes when a container ended that is about to be started again.
+func (a *attached) known(ct placement.Container) {
+	st, err := a.ss.cluster.Engines()[ct.Host].State(a.ctx, ct.ID)
+	if err != nil {
+		return // its start is going to fail too
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tracked[ct.ID] = &track{Container: ct, over: true, run: st.StartedAt, end: st.FinishedAt}
+}
+
+// container is what a start step is about.
+func (a *attached) container(s *scheduler.Step, id string) placement.Container {
+	return placement.Container{ID: id, Name: s.Name, Host: s.Host, Task: s.Task, Labels: logs.Labels(a.ss.name, s.Task)}
+}
+
+// begin says whose output follows, and shows that of what runs already from now on.
+func (a *attached) begin() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.begun {
+		return
+	}
+	a.begun = true
+	a.ss.display.Close() // what follows is the containers' own output
+	var labels []string
+	for i := range a.plan.Steps {
+		if s := &a.plan.Steps[i]; s.Kind == scheduler.Start && a.o.shows(s.Task.Service) {
+			labels = append(labels, logs.Label(a.container(s, "")))
+		}
+	}
+	for _, ct := range a.plan.Running {
+		if a.o.shows(ct.Task.Service) {
+			labels = append(labels, logs.Label(ct))
+		}
+		if a.o.concerns(ct.Task.Service) {
+			a.add(ct, logs.Now)
+		}
+	}
+	slices.Sort(labels)
+	if len(labels) > 0 {
+		a.printer.Attaching(slices.Compact(labels))
+	}
+	for _, h := range a.ss.inv.Hosts {
+		a.ss.events(h.Name).Subscribe(func(ev engine.Event) bool { a.event(h.Name, ev); return false })
+	}
+	a.work.Go(func() { a.shown <- a.follower.Run(a.ctx, a.printer.Line) })
+}
+
+// look follows the latest run of a container that has been started, unless that run is known already: what it wrote in
+// earlier ones is not shown. With running set, only if it goes on: events repeat the latest past. a.mu is held.
+func (a *attached) look(ct placement.Container, running bool) {
+	a.left++ // until it is known
+	a.work.Go(func() {
+		st, err := a.ss.cluster.Engines()[ct.Host].State(a.ctx, ct.ID)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.left--
+		t := a.tracked[ct.ID]
+		if t == nil {
+			t = &track{Container: ct, over: true, end: st.FinishedAt}
+		}
+		if err == nil && (st.Running || !running) && t.over && st.StartedAt.After(t.run) {
+			a.tracked[ct.ID] = t
+			t.run = st.StartedAt
+			a.add(ct, t.since())
+		}
+		a.settle()
+	})
+}
+
+// since is the time that the lines of a track's latest run come after. Lines are stamped when the engine reads them,
+// which may be a little later than the end of the run before, and earlier than what counts as the start.
+func (t *track) since() string {
+	at := t.last.Add(time.Nanosecond)
+	switch {
+	case !t.last.IsZero():
+	case t.end.IsZero():
+		return ""
+	default:
+		at = t.end.Add(t.run.Sub(t.end) / 2)
+	}
+	return at.UTC().Format(time.RFC3339Nano)
+}
+
+// add tracks a container from since on. a.mu is held.
+func (a *attached) add(ct placement.Container, since string) {
+	t := a.tracked[ct.ID]
+	if t == nil {
+		t = &track{Container: ct}
+		a.tracked[ct.ID] = t
+	} else if !t.over {
+		return
+	}
+	t.over = false
+	a.left++
+	if !a.o.shows(ct.Task.Service) {
+		a.work.Go(func() { a.ended(t, a.ss.stream(ct), false) })
+	} else if a.follower.Add(a.ss.stream(ct), since) != nil {
+		t.over = true // all others have ended
+		a.left--
+	}
+}
+
+// event is told what happens on a host; it must not block.
+func (a *attached) event(host string, ev engine.Event) {
+	if ev.Type == engine.Lost {
+		a.follower.Lost(host, errors.New(ev.Attributes["error"]))
+		return
+	}
+	if ev.Type != "container" || ev.Action != "start" && ev.Action != "die" {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := a.tracked[ev.ID]
+	switch {
+	case a.closed:
+	case t != nil && ev.Action == "die":
+		if code, err := strconv.Atoi(ev.Attributes["exitCode"]); err == nil {
+			t.died = &code
+			a.restarted(t)
+		}
+	case t != nil:
+		if t.again = !t.over; t.over {
+			a.look(t.Container, true)
+		}
+	case ev.Action == "start":
+		project, ct := ev.Container(host)
+		if project == a.ss.name && !ct.OneOff && a.o.concerns(ct.Task.Service) {
+			a.look(ct, true)
+		}
+	}
+}
+
+// report is told when a container's log has ended.
+func (a *attached) report(n logs.Notice) {
+	if n.Kind != logs.Ended {
+		fmt.Fprintln(a.ss.env.Stderr, n.String())
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if n.Kind == logs.HostLost {
+		for _, t := range a.tracked {
+			if t.Host == n.Stream.Host {
+				a.over(t, nil)
+			}
+		}
+		return
+	}
+	if t := a.tracked[n.Stream.ID]; t != nil {
+		if n.Last.After(t.last) {
+			t.last = n.Last
+		}
+		// A log that cannot be read leaves the container's end of interest.
+		a.work.Go(func() { a.ended(t, n.Stream, n.Kind == logs.Ended) })
+	}
+}
+
+// ended waits for a container to be in no run, nor between two, and says how it ended; where it runs again, its log goes
+// on, or where that is not read, the wait.
+func (a *attached) ended(t *track, stream logs.Stream, read bool) {
+	e := a.ss.cluster.Engines()[stream.Host]
+	st, err := e.Await(a.ctx, a.ss.events(e.Host()), stream.ID, func(st engine.State) (bool, error) {
+		return st.Status != "restarting" && (read || !st.Running), nil
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case err == nil && st.Running:
+		t.owed = true
+		a.restarted(t)
+		if !read {
+			a.work.Go(func() { a.ended(t, stream, false) })
+		} else if a.follower.Add(stream, t.since()) != nil {
+			a.over(t, nil)
+		}
+		return
+	case err == nil:
+		t.died, t.run, t.end = &st.ExitCode, st.StartedAt, st.FinishedAt
+		if t.again {
+			a.look(t.Container, true) // after this
+		}
+	case !engine.IsNotFound(err): // its host is lost, or nobody wants to know any more
+		a.over(t, nil)
+		return
+	}
+	if t.died != nil {
+		a.status(t, fmt.Sprintf("exited with code %d", *t.died))
+	}
+	a.over(t, t.died)
+	t.died, t.owed = nil, false
+}
+
+// restarted says that a container ended and runs again, once both are known. a.mu is held.
+func (a *attached) restarted(t *track) {
+	if t.owed && t.died != nil {
+		a.status(t, fmt.Sprintf("exited with code %d (restarting)", *t.died))
+		t.died, t.owed = nil, false
+	}
+}
+
+func (a *attached) status(t *track, text string) {
+	if a.o.shows(t.Task.Service) {
+		a.printer.Status(logs.Label(t.Container), text)
+		flush(a.printer)()
+	}
+}
+
+// over counts a container as ended; code is nil when nobody knows how. a.mu is held.
+func (a *attached) over(t *track, code *int) {
+	if t.over {
+		return
+	}
+	t.over = true
+	a.left--
+	if code != nil && a.first == nil && a.o.aborts(*code) {
+		a.first = code
+		close(a.aborted)
+	}
+	a.settle()
+}
+
+// settle ends the output when nothing more comes. a.mu is held.
+func (a *attached) settle() {
+	if a.final && a.left == 0 {
+		a.follower.Close()
+	}
+	if a.stopped == nil {
+		return
+	}
+	for _, t := range a.tracked {
+		if !t.over && a.stopped(t.Task.Service) {
+			return
+		}
+	}
+	a.cancel() // what was not stopped goes on writing
+}
+
+// attachOptions say whose output an attached up shows, and what an end does.
+type attachOptions struct {
+	attach     map[string]bool // services whose output is shown
+	exitFrom   string          // service whose exit code is the command's; ""
+	onExit     bool            // the first container that ends ends all
+	onFailure  bool            // the first that fails does
+	everything bool            // nothing is shown, and all is waited for
+}
+
+func (o attachOptions) shows(service string) bool { return o.attach[service] }
+
+// concerns reports whether a service's ends count.
+func (o attachOptions) concerns(service string) bool {
+	return o.everything || o.attach[service] || service == o.exitFrom
+}
+
+func (o attachOptions) aborts(code int) bool { return o.onExit || o.onFailure && code != 0 }
+
+// attachOptions reads up's flags; services are those named on the command line.
+func (ss *session) attachOptions(services []string) (attachOptions, error) {
+	c := ss.c
+	o := attachOptions{
+		attach: map[string]bool{}, exitFrom: c.String("exit-code-from"), onFailure: c.Bool("abort-on-container-failure"),
+		onExit: c.Bool("abort-on-container-exit") || c.String("exit-code-from") != "",
+	}
+	only, except := c.StringSlice("attach"), c.StringSlice("no-attach")
+	for _, n := range slices.Concat(only, except, []string{o.exitFrom}) {
+		if n != "" && ss.project.Service(n) == nil {
+			return o, fmt.Errorf("up: no such service: %s; the project has %s", n, strings.Join(serviceNames(ss.project), ", "))
+		}
+	}
+	for _, s := range ss.project.Services {
+		named := len(services) == 0 || c.Bool("attach-dependencies") || slices.Contains(services, s.Name)
+		quiet := s.Spec.Attach != nil && !*s.Spec.Attach
+		switch {
+		case slices.Contains(except, s.Name):
+		case len(only) > 0:
+			o.attach[s.Name] = slices.Contains(only, s.Name)
+		default:
+			o.attach[s.Name] = named && !quiet
+		}
+	}
+	o.everything = !slices.Contains(slices.Collect(maps.Values(o.attach)), true)
+	return o, nil
+}
