@@ -2,9 +2,11 @@ package main_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,7 +25,7 @@ services:
       context: .
       dockerfile_inline: |
         FROM berth-lab/busybox:1
-        RUN head -c 3000000 /dev/urandom >/data
+        RUN head -c 3000000 /dev/urandom >/data # SALT
     command: sleep 1000
     stop_grace_period: 0s
     deploy: {replicas: 3, placement: {max_replicas_per_node: 1}}
@@ -32,11 +34,16 @@ services:
       context: .
       dockerfile_inline: |
         FROM berth-lab/busybox:1
-        RUN head -c 5000000 /dev/urandom >/api
+        RUN head -c 5000000 /dev/urandom >/api # SALT
     command: sleep 1000
     stop_grace_period: 0s
     deploy: {replicas: 2, placement: {max_replicas_per_node: 1, constraints: ["node.name != host1"]}}
 `
+
+// salted makes the images of a file this test's own: engines keep what they built for others.
+func salted(t *testing.T, compose string) string {
+	return strings.ReplaceAll(compose, "SALT", t.TempDir())
+}
 
 // imageIDs gives an image's ID by host; hosts without it are left out.
 func (w *world) imageIDs(ref string) map[string]string {
@@ -97,7 +104,7 @@ func TestBuiltImagesGoFromEngineToEngineOnlyWhereTheyRunAndOnlyOnce(t *testing.T
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	warm := newWorld(t, l, base+"services: {first: *base}")
 	warm.must("up", "-d") // the agents are no part of what is measured
-	w := newWorld(t, l, builtCompose)
+	w := newWorld(t, l, salted(t, builtCompose))
 	w.project, w.env = "sent", append(w.env, "COMPOSE_PROJECT_NAME=sent")
 	t.Cleanup(func() { w.dropImages("sent-web", "sent-api") })
 
@@ -133,7 +140,8 @@ func (w *world) dropImages(refs ...string) {
 	w.must("down", "-t", "0")
 	for _, h := range w.lab.Hosts() {
 		for _, ref := range refs {
-			_, _ = h.Run(w.t.Context(), "docker", "image", "rm", "-f", ref) // it may not be there
+			// It may not be there. The test's own context has ended by now.
+			_, _ = h.Run(context.Background(), "docker", "image", "rm", "-f", ref)
 		}
 	}
 }
@@ -147,8 +155,9 @@ func (w *world) withRegistry(r *lab.Registry, password string) {
 func TestBuiltImagesGoThroughTheInventorysRegistry(t *testing.T) {
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	r := l.Registry(t, l.Hosts()[2])
-	w := newWorld(t, l, builtCompose)
+	w := newWorld(t, l, salted(t, builtCompose))
 	w.project, w.env = "pushed", append(w.env, "COMPOSE_PROJECT_NAME=pushed")
+	t.Cleanup(func() { w.dropImages("pushed-web", "pushed-api") })
 	w.withRegistry(r, "wrong")
 	w.refused([]string{"push image " + r.Address + "/pushed-web:latest", "docker login"}, "up", "-d")
 	if rows := w.ps(); len(rows) != 2 { // the tasks on the hosts that built
@@ -247,7 +256,7 @@ services:
       context: .
       dockerfile_inline: |
         FROM berth-lab/busybox:1
-        RUN head -c 120000000 /dev/zero >/data
+        RUN head -c 120000000 /dev/zero >/data # SALT
     command: sleep 1000
     stop_grace_period: 0s
     deploy: {replicas: 2, placement: {max_replicas_per_node: 1, constraints: ["node.name != host3"]}}
@@ -288,7 +297,7 @@ func (w *world) upUntilSent(bytes int64, strike func()) result {
 
 func TestABrokenTransferLeavesNothingHalfMadeAndIsTakenUpAgain(t *testing.T) {
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
-	w := newWorld(t, l, bigCompose)
+	w := newWorld(t, l, salted(t, bigCompose))
 	w.project, w.env = "broken", append(w.env, "COMPOSE_PROJECT_NAME=broken")
 	w.must("build", "-q", "--host", "host1")
 	t.Cleanup(func() { w.dropImages("broken-web") })
@@ -335,14 +344,19 @@ func TestABrokenTransferLeavesNothingHalfMadeAndIsTakenUpAgain(t *testing.T) {
 	w.sameOn("broken-web", "host1", "host2")
 }
 
-// nameless lists the images without a name by host: other tests may have left some.
-func (w *world) nameless() map[string]string {
+// nameless lists the images without a name by host, sorted: other tests may have left some.
+func (w *world) nameless() map[string][]string {
 	w.t.Helper()
-	return w.onHosts("docker", "images", "-q", "--filter", "dangling=true")
+	all := map[string][]string{}
+	for host, out := range w.onHosts("docker", "images", "-q", "--filter", "dangling=true") {
+		all[host] = strings.Fields(out)
+		slices.Sort(all[host])
+	}
+	return all
 }
 
 // noScraps wants no engine to keep unpacked parts of an image that it did not get whole, nor layers without an image.
-func (w *world) noScraps(t *testing.T, nameless map[string]string) {
+func (w *world) noScraps(t *testing.T, nameless map[string][]string) {
 	t.Helper()
 	for _, h := range w.lab.Hosts() {
 		eventually(t, "no scraps on "+h.Name(), func() bool {
@@ -360,7 +374,7 @@ func (w *world) noScraps(t *testing.T, nameless map[string]string) {
 
 func TestAFullDiskOnOneHostIsOneSentenceAndTheOthersGoOn(t *testing.T) {
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
-	w := newWorld(t, l, builtCompose)
+	w := newWorld(t, l, salted(t, builtCompose))
 	w.project, w.env = "full", append(w.env, "COMPOSE_PROJECT_NAME=full")
 	t.Cleanup(func() { w.dropImages("full-web", "full-api") })
 	w.must("build", "-q", "--host", "host1", "web")
