@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"berth/placement"
 )
@@ -206,6 +207,8 @@ func (u *upper) spread(m *made, sp *supply, host string) {
 	never := !slices.ContainsFunc(sp.users, func(s *placement.Service) bool { return s.PullPolicy != "never" })
 	step := Step{Host: host, Name: sp.ref, Service: s, Why: why, From: sp.source}
 	switch named := inRegistry(u.o.Registry, sp.ref); {
+	case strings.Contains(sp.ref, "@"): // engines give such a name to what they pulled by it only
+		step.Kind, step.From = Pull, ""
 	case sp.builder == nil && !never && sp.digest(sp.ref) != "":
 		step.Kind, step.Digest = Pull, sp.digest(sp.ref)
 	case named != "" && sp.digest(named) != "":

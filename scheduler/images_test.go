@@ -13,6 +13,8 @@ func built(image string, uses ...string) serviceOption {
 	return func(_ *scene, v *placement.Service) { v.Image, v.Build = image, &placement.Build{Uses: uses} }
 }
 
+func image(ref string) serviceOption { return func(_ *scene, v *placement.Service) { v.Image = ref } }
+
 func buildOn(c string) serviceOption {
 	return func(_ *scene, v *placement.Service) {
 		on, err := placement.ParseConstraints(c)
@@ -104,6 +106,9 @@ func TestWhereImagesComeFrom(t *testing.T) {
 		"a registry's image by its digest": {
 			[]option{host("a", has("img", "1", 1, "img@sha256:d")), host("b", noImages()), service("web", replicas(2))},
 			`pull img on b or send it from a (missing)`},
+		"a name with a digest": {
+			[]option{host("a", has("img@sha256:d", "1", 1)), host("b"), service("web", replicas(2), image("img@sha256:d"))},
+			`pull img@sha256:d on b (missing)`},
 		"missing everywhere": {
 			three(service("web", replicas(2))),
 			`pull img on a (missing)
