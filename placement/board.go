@@ -6,9 +6,10 @@ package placement
 type Board struct {
 	hosts    []Host
 	slots    []slot
-	names    map[string]int  // service name → index
-	services [][]int32       // tasks of a service on each host, by service and host index
-	lenient  bool            // capacity refuses nothing
+	names    map[string]int // service name → index
+	services [][]int32      // tasks of a service on each host, by service and host index
+	lasting  []filter
+	passing  []filter
 	devices  map[string]bool // that the inventory gives to some host
 }
 
@@ -27,7 +28,10 @@ type heldPort struct {
 
 // NewBoard sets up the hosts with what other projects hold there. The hosts are not copied and must not change.
 func NewBoard(hosts []Host) *Board {
-	b := &Board{hosts: hosts, slots: make([]slot, len(hosts)), names: map[string]int{}, devices: map[string]bool{}}
+	b := &Board{
+		hosts: hosts, slots: make([]slot, len(hosts)), names: map[string]int{}, devices: map[string]bool{},
+		lasting: lasting, passing: passing,
+	}
 	for i := range hosts {
 		b.slots[i].used, b.slots[i].resources = hosts[i].Reserved, hosts[i].Held
 		for _, d := range hosts[i].Devices {
@@ -42,9 +46,9 @@ func NewBoard(hosts []Host) *Board {
 	return b
 }
 
-// IgnoreCapacity switches the capacity filter off: one host without a cluster behaves like docker compose, which
-// starts what it is told to. Reservations are still counted.
-func (b *Board) IgnoreCapacity() { b.lenient = true }
+// Alone makes it the board of one host without a cluster, which behaves like docker compose: constraints, platform,
+// capacity and tasks per host refuse nothing, because there is no choice. Reservations are still counted.
+func (b *Board) Alone() { b.lasting, b.passing = lastingAlone, passingAlone }
 
 // Used is what the host holds.
 func (b *Board) Used(host int) Reservation { return b.slots[host].used }

@@ -14,10 +14,13 @@ type filter interface {
 	explain(b *Board, r *Request, host int) string
 }
 
-// lasting filters do not depend on what is on a host; a picker asks them once a host. passing filters do.
+// lasting filters do not depend on what is on a host; a picker asks them once a host. passing filters do. What one host
+// alone is asked is what would fail there anyway.
 var (
-	lasting = []filter{readyFilter{}, constraintFilter{}, platformFilter{}, deviceFilter{}, needFilter{}}
-	passing = []filter{portFilter{}, maxFilter{}, capacityFilter{}, resourceFilter{}}
+	lasting      = []filter{readyFilter{}, constraintFilter{}, platformFilter{}, deviceFilter{}, needFilter{}}
+	passing      = []filter{portFilter{}, maxFilter{}, capacityFilter{}, resourceFilter{}}
+	lastingAlone = []filter{readyFilter{}, needFilter{}}
+	passingAlone = []filter{portFilter{}}
 )
 
 // readyFilter wants a host that answers.
@@ -219,9 +222,6 @@ type capacityFilter struct{}
 func (capacityFilter) applies(r *Request) bool { return r.reservation != Reservation{} }
 
 func (capacityFilter) passes(b *Board, r *Request, host int) bool {
-	if b.lenient {
-		return true
-	}
 	free := b.hosts[host].Capacity.Sub(b.slots[host].used)
 	return (r.reservation.CPU <= 0 || r.reservation.CPU <= free.CPU) &&
 		(r.reservation.Memory <= 0 || r.reservation.Memory <= free.Memory)

@@ -52,7 +52,7 @@ func (b *Board) Add(r *Request, s *Service, t Task, needs ...Need) {
 // Admits reports whether a host may hold the request at all, whatever else is on it: it answers, meets constraints,
 // platform and needs.
 func (b *Board) Admits(r *Request, host int) bool {
-	for _, f := range lasting {
+	for _, f := range b.lasting {
 		if f.applies(r) && !f.passes(b, r, host) {
 			return false
 		}
@@ -62,7 +62,7 @@ func (b *Board) Admits(r *Request, host int) bool {
 
 // Fits reports whether an admitted host has room now: capacity, ports, tasks per host.
 func (b *Board) Fits(r *Request, host int) bool {
-	for _, f := range passing {
+	for _, f := range b.passing {
 		if f.applies(r) && !f.passes(b, r, host) {
 			return false
 		}
@@ -72,7 +72,7 @@ func (b *Board) Fits(r *Request, host int) bool {
 
 // Explain says why the host refuses the request, with the first filter that does; "" when none does.
 func (b *Board) Explain(r *Request, host int) string {
-	for _, all := range [][]filter{lasting, passing} {
+	for _, all := range [][]filter{b.lasting, b.passing} {
 		for _, f := range all {
 			if f.applies(r) && !f.passes(b, r, host) {
 				return f.explain(b, r, host)

@@ -71,7 +71,7 @@ type resourceFilter struct{}
 func (resourceFilter) applies(r *Request) bool { return len(r.resources) > 0 }
 
 func (f resourceFilter) passes(b *Board, r *Request, host int) bool {
-	return b.lenient || f.lacks(b, r, host) == ""
+	return f.lacks(b, r, host) == ""
 }
 
 // lacks is the first kind that the host has too few of, "" for none.

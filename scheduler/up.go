@@ -103,7 +103,7 @@ func newChange(o *placement.Observation) *Change {
 func (u *upper) newBoard() *placement.Board {
 	b := placement.NewBoard(u.o.Hosts)
 	if !u.o.Cluster {
-		b.IgnoreCapacity()
+		b.Alone()
 	}
 	return b
 }

@@ -11,8 +11,8 @@ import (
 	"berth/placement"
 )
 
-// minimumShares is the smallest CPU weight the kernel knows.
-const minimumShares = 2
+// minimumShares and maximumShares are the smallest and the largest CPU weight the kernel knows.
+const minimumShares, maximumShares = 2, 1 << 18
 
 // resources are the limits as compose sets them, and the reservation enforced: reserved CPU becomes the container's
 // weight (1024 a core, as the kernel counts) and reserved memory its soft limit, so that under contention a task gets
@@ -52,7 +52,7 @@ func resources(svc *placement.Service) container.Resources {
 		r.MemoryReservation = svc.Reservation.Memory
 	}
 	if svc.Reservation.CPU > 0 && s.CPUShares == 0 {
-		r.CPUShares = max(minimumShares, svc.Reservation.CPU*1024/1000)
+		r.CPUShares = min(max(minimumShares, svc.Reservation.CPU*1024/1000), maximumShares)
 	}
 	devices(s, &r)
 	for _, name := range sortedKeys(s.Ulimits) {
