@@ -44,6 +44,9 @@ func processCommands(s *settings) []*cli.Command {
 	return []*cli.Command{
 		execCommand(s),
 		runCommand(s),
+		attachCommand(s),
+		cpCommand(s),
+		exportCommand(s),
 	}
 }
 
