@@ -34,7 +34,7 @@ func TestGPUsAndGenericResourcesAreCounted(t *testing.T) {
 			t.Errorf("host %d: %q, want %q", host, got, want)
 		}
 	}
-	b.IgnoreCapacity()
+	b.Alone()
 	if got := b.Explain(b.NewRequest(needs(Resources{"gpu": 9}), Task{"train", 1}), 0); got != "" {
 		t.Errorf("one host refuses: %s", got)
 	}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -343,50 +341,4 @@ func (a *attached) settle() {
 		}
 	}
 	a.cancel() // what was not stopped goes on writing
-}
-
-// attachOptions say whose output an attached up shows, and what an end does.
-type attachOptions struct {
-	attach     map[string]bool // services whose output is shown
-	exitFrom   string          // service whose exit code is the command's; ""
-	onExit     bool            // the first container that ends ends all
-	onFailure  bool            // the first that fails does
-	everything bool            // nothing is shown, and all is waited for
-}
-
-func (o attachOptions) shows(service string) bool { return o.attach[service] }
-
-// concerns reports whether a service's ends count.
-func (o attachOptions) concerns(service string) bool {
-	return o.everything || o.attach[service] || service == o.exitFrom
-}
-
-func (o attachOptions) aborts(code int) bool { return o.onExit || o.onFailure && code != 0 }
-
-// attachOptions reads up's flags; services are those named on the command line.
-func (ss *session) attachOptions(services []string) (attachOptions, error) {
-	c := ss.c
-	o := attachOptions{
-		attach: map[string]bool{}, exitFrom: c.String("exit-code-from"), onFailure: c.Bool("abort-on-container-failure"),
-		onExit: c.Bool("abort-on-container-exit") || c.String("exit-code-from") != "",
-	}
-	only, except := c.StringSlice("attach"), c.StringSlice("no-attach")
-	for _, n := range slices.Concat(only, except, []string{o.exitFrom}) {
-		if n != "" && ss.project.Service(n) == nil {
-			return o, fmt.Errorf("up: no such service: %s; the project has %s", n, strings.Join(serviceNames(ss.project), ", "))
-		}
-	}
-	for _, s := range ss.project.Services {
-		named := len(services) == 0 || c.Bool("attach-dependencies") || slices.Contains(services, s.Name)
-		quiet := s.Spec.Attach != nil && !*s.Spec.Attach
-		switch {
-		case slices.Contains(except, s.Name):
-		case len(only) > 0:
-			o.attach[s.Name] = slices.Contains(only, s.Name)
-		default:
-			o.attach[s.Name] = named && !quiet
-		}
-	}
-	o.everything = !slices.Contains(slices.Collect(maps.Values(o.attach)), true)
-	return o, nil
 }

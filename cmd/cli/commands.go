@@ -45,6 +45,9 @@ func processCommands(s *settings) []*cli.Command {
 		execCommand(s),
 		runCommand(s),
 		watchCommand(s),
+		attachCommand(s),
+		cpCommand(s),
+		exportCommand(s),
 	}
 }
 

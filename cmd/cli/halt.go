@@ -82,7 +82,7 @@ func (a *attached) follow(ctx context.Context) error {
 	a.stopped = func(service string) bool { return len(a.ss.services) == 0 || slices.Contains(a.ss.services, service) }
 	a.settle()
 	a.mu.Unlock()
-	<-a.shown // a log that broke off meanwhile is no matter any more
+	<-a.shown //nolint:errcheck // a log that broke off meanwhile is no matter any more
 	if code == 130 {
 		return &exitError{code: code}
 	}

@@ -100,24 +100,6 @@ func (ss *session) printLogs(ctx context.Context, list []placement.Container, o 
 	return m.Merge(ctx, streams, o, p.Line)
 }
 
-// watchHosts gives up the logs of a host that stops answering: a connection that died in silence looks like a container
-// with nothing to say.
-func (ss *session) watchHosts(f *logs.Follower, list []placement.Container) {
-	watched := map[string]bool{}
-	for _, ct := range list {
-		if watched[ct.Host] {
-			continue
-		}
-		watched[ct.Host] = true
-		ss.events(ct.Host).Subscribe(func(ev engine.Event) bool {
-			if ev.Type == engine.Lost {
-				f.Lost(ct.Host, errors.New(ev.Attributes["error"]))
-			}
-			return false
-		})
-	}
-}
-
 // stream is a container's log.
 func (ss *session) stream(ct placement.Container) logs.Stream {
 	return logs.Stream{

@@ -72,20 +72,6 @@ func up(ss *session) error {
 	return err
 }
 
-// attachFlags refuses flags about the containers' output and their ends that contradict each other.
-func (ss *session) attachFlags() error {
-	for _, pair := range [][2]string{
-		{"abort-on-container-exit", "detach"}, {"abort-on-container-failure", "detach"}, {"exit-code-from", "detach"},
-		{"attach", "detach"}, {"abort-on-container-exit", "wait"}, {"abort-on-container-failure", "wait"}, {"attach", "wait"},
-		{"abort-on-container-exit", "abort-on-container-failure"}, {"attach", "attach-dependencies"},
-	} {
-		if ss.c.IsSet(pair[0]) && ss.c.IsSet(pair[1]) {
-			return ss.incompatible("--"+pair[0], "--"+pair[1])
-		}
-	}
-	return nil
-}
-
 func upToDate(p *scheduler.Plan) string {
 	if len(p.Running) == 1 {
 		return "1 container runs as the file says"

@@ -47,7 +47,7 @@ func (f *Follower) feed(s Stream) *feed {
 	return &feed{Stream: s, order: f.orders}
 }
 
-// Now, as the time since when Follower.Add follows a container, leaves out all that it has written before.
+// Now is the time to give Follower.Add for a container of which nothing is wanted that it has written before.
 const Now = "now"
 
 // Add begins to follow a further container, with all its lines from since on; "" is the follower's own Since and Tail. A
