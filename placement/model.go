@@ -399,6 +399,7 @@ type EngineNetwork struct {
 	Project, Key           string // com.docker.compose labels; "" when not made by compose or berth
 	ConfigHash             string
 	Labels                 map[string]string
+	Subnets                []netip.Prefix
 }
 
 // EngineVolume is a volume as one engine has it.

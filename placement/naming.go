@@ -5,6 +5,10 @@ import (
 	"strconv"
 )
 
+// NetworkLabel is on every engine network that an agent made for an overlay; its value is the VNI. Agents never touch
+// networks without it.
+const NetworkLabel = "berth.network"
+
 // ContainerName is the final name of a service's n-th container: container_name, or <project>-<service>-<n>.
 func (p *Project) ContainerName(s *Service, n int) string {
 	if s.ContainerName != "" {

@@ -34,11 +34,13 @@ func (u *upper) build() error {
 	for _, d := range u.drops() {
 		u.remove(d)
 	}
-	u.needNetworks(m, tasks)
-	u.needVolumes(m)
 	if err := u.bringImages(m, tasks); err != nil {
 		return err
 	}
+	if err := u.needNetworks(m, tasks); err != nil {
+		return err
+	}
+	u.needVolumes(m)
 	u.seedVolumes(m, tasks)
 	for _, t := range tasks {
 		if !t.set.oneOff {

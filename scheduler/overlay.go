@@ -85,7 +85,7 @@ func (u *upper) allocate() error {
 		if err := u.assignAddresses(v, k, users); err != nil {
 			return fmt.Errorf("network %s: %w", n.Name, err)
 		}
-		if v.changed {
+		if v.changed || u.outgrownBy(n) {
 			u.change.Networks = append(u.change.Networks, v.Network)
 		}
 	}

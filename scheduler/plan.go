@@ -102,6 +102,7 @@ type Step struct {
 	Timeout     *time.Duration         // Stop, Restart; nil is the container's own
 	Signal      string                 // Kill: name or number; "" is SIGKILL
 	Anonymous   bool                   // Remove
+	Plain       bool                   // RemoveNetwork on a cluster: a network that no agent knows
 	Spare       bool                   // RemoveNetwork, RemoveVolume, RemoveImage: what something else uses stays, with a warning
 	OneOff      *OneOff                // Create: of a one-off; nil for tasks
 }

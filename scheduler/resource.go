@@ -24,7 +24,7 @@ func (u *upper) needFiles(tasks []*task) error {
 }
 
 // needNetworks makes the networks that tasks are attached to on their hosts, and makes those anew that have changed.
-func (u *upper) needNetworks(m *made, tasks []*task) {
+func (u *upper) needNetworks(m *made, tasks []*task) error {
 	for i := range u.o.Hosts {
 		host := u.o.Hosts[i].Name
 		for _, n := range u.sortedNetworks() {
@@ -35,6 +35,11 @@ func (u *upper) needNetworks(m *made, tasks []*task) {
 			s := Step{Kind: CreateNetwork, Host: host, Name: n.Name, Network: n}
 			there := u.w.networks[k]
 			switch {
+			case u.outgrown(there):
+				var err error
+				if m.networks[k], err = u.outgrow(m, s, tasks); err != nil {
+					return err
+				}
 			case there == nil || u.isOverlay(n) && !u.hasBlock(n.Name, host):
 				m.networks[k] = u.g.add(s, m.record)
 			case u.divergedNetwork(host, n):
@@ -44,6 +49,7 @@ func (u *upper) needNetworks(m *made, tasks []*task) {
 			}
 		}
 	}
+	return nil
 }
 
 // renewNetwork makes a network anew: its containers are stopped, those that stay leave it and join it again. create is

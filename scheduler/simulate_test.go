@@ -72,8 +72,11 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 				fail("the store has no block of the network for the host")
 			}
 		}
-		o.Networks = append(o.Networks, placement.EngineNetwork{
-			Host: x.Host, Name: x.Name, Project: s.p.Name, Key: x.Network.Key, ConfigHash: x.Network.ConfigHash})
+		made := placement.EngineNetwork{Host: x.Host, Name: x.Name, Project: s.p.Name, Key: x.Network.Key, ConfigHash: x.Network.ConfigHash}
+		if o.Cluster {
+			made.Labels = map[string]string{placement.NetworkLabel: "1"}
+		}
+		o.Networks = append(o.Networks, made)
 	case RemoveNetwork:
 		for i := range o.Containers {
 			if _, ok := o.Containers[i].Networks[x.Name]; ok && o.Containers[i].Host == x.Host && o.Containers[i].Running() {
@@ -81,7 +84,7 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 			}
 		}
 		for _, n := range o.Overlays {
-			if n.Name == x.Name && n.Blocks[x.Host].Range.IsValid() {
+			if n.Name == x.Name && n.Blocks[x.Host].Range.IsValid() && !x.Plain {
 				fail("the store still wants the network there")
 			}
 		}

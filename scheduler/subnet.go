@@ -19,7 +19,7 @@ func (u *upper) overlap(subnet netip.Prefix, taken map[netip.Prefix]string) stri
 	}
 	for i := range u.o.Hosts {
 		for _, r := range u.o.Hosts[i].Routes {
-			if r.Bits() > 0 && r.Overlaps(subnet) {
+			if r.Bits() > 0 && r.Overlaps(subnet) && !u.leaves(u.o.Hosts[i].Name, r) {
 				return fmt.Sprintf("route %s of host %s", r, u.o.Hosts[i].Name)
 			}
 		}

@@ -6,10 +6,6 @@ import (
 	"berth/runtime/engine"
 )
 
-// networkLabel is on every engine network that an agent made; its value is the VNI. Networks without it are never
-// touched.
-const networkLabel = "berth.network"
-
 // Engine is what an agent asks of its host's engine; *engine.Engine fulfils it.
 type Engine interface {
 	Observe(ctx context.Context, q engine.Query) (engine.Snapshot, error)

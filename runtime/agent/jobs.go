@@ -77,7 +77,7 @@ func (a *agent) list(ctx context.Context) {
 			}
 		}
 		if r.err = a.observe.list(ctx); r.err == nil {
-			r.nets, r.err = a.engine.Networks(ctx, networkLabel)
+			r.nets, r.err = a.engine.Networks(ctx, placement.NetworkLabel)
 		}
 		return r
 	})

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"berth/placement"
 	"berth/runtime/engine"
 	"berth/runtime/ledger"
 	"berth/runtime/overlay"
@@ -41,7 +42,7 @@ func (a *agent) wanted(r record, mtu int) made {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	labels[networkLabel] = strconv.FormatUint(uint64(r.VNI), 10)
+	labels[placement.NetworkLabel] = strconv.FormatUint(uint64(r.VNI), 10)
 	spec := engine.BridgeNetwork{
 		Name: r.Name, Bridge: overlay.BridgeName(r.VNI), Subnet: r.Subnet, Range: block.Range, Gateway: block.Gateway,
 		MTU: mtu, Internal: r.Internal, Options: r.Options, Labels: labels,
@@ -217,7 +218,7 @@ func (a *agent) gone(name string) {
 
 // labelVNI reads the VNI that an agent wrote on an engine network; 0 when there is none.
 func labelVNI(info engine.NetworkInfo) uint32 {
-	vni, err := strconv.ParseUint(info.Labels[networkLabel], 10, 24)
+	vni, err := strconv.ParseUint(info.Labels[placement.NetworkLabel], 10, 24)
 	if err != nil {
 		return 0
 	}

@@ -401,7 +401,7 @@ func (o *observation) fillNetworks(snap *Snapshot) {
 		}
 		snap.Networks = append(snap.Networks, placement.EngineNetwork{
 			Host: o.engine.host.Name, Name: n.Name, ID: n.ID, Driver: n.Driver, Project: project, Key: n.Labels[labelNetwork],
-			ConfigHash: n.Labels[labelConfigHash], Labels: n.Labels,
+			ConfigHash: n.Labels[labelConfigHash], Labels: n.Labels, Subnets: info.Subnets,
 		})
 	}
 	slices.SortFunc(snap.Networks, func(a, b placement.EngineNetwork) int { return strings.Compare(a.Name, b.Name) })

@@ -114,7 +114,7 @@ func (r *runner) createNetwork(ctx context.Context, e *engine.Engine, s *schedul
 }
 
 func (r *runner) removeNetwork(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
-	if !r.overlay(s) {
+	if s.Plain || !r.overlay(s) {
 		return e.RemoveNetwork(ctx, s.Name)
 	}
 	if err := r.world.Store.NetworkGone(ctx, s.Name, s.Host); err != nil {
