@@ -57,7 +57,7 @@ func (ss *session) attachOptions(services []string) (attachOptions, error) {
 func (ss *session) attachFlags() error {
 	for _, pair := range [][2]string{
 		{"abort-on-container-exit", "detach"}, {"abort-on-container-failure", "detach"}, {"exit-code-from", "detach"},
-		{"attach", "detach"}, {"abort-on-container-exit", "wait"}, {"abort-on-container-failure", "wait"}, {"attach", "wait"},
+		{"attach", "detach"}, {"watch", "detach"}, {"watch", "wait"}, {"abort-on-container-exit", "wait"}, {"abort-on-container-failure", "wait"}, {"attach", "wait"},
 		{"abort-on-container-exit", "abort-on-container-failure"}, {"attach", "attach-dependencies"},
 	} {
 		if ss.c.IsSet(pair[0]) && ss.c.IsSet(pair[1]) {

@@ -19,6 +19,12 @@ func (ss *session) attachedUp(ctx context.Context, apply func(context.Context) (
 	if err != nil {
 		return err
 	}
+	var files *following
+	if ss.c.Bool("watch") {
+		if files, err = ss.following(); err != nil {
+			return err
+		}
+	}
 	a := ss.attaching(ctx, o)
 	ss.attached = a
 	defer a.close()
@@ -45,7 +51,16 @@ func (ss *session) attachedUp(ctx context.Context, apply func(context.Context) (
 	if err := ss.cluster.Unlock(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	a.complete()
+	if files == nil {
+		a.complete()
+		return a.follow(ctx)
+	}
+	a.work.Go(func() { // while files are watched, more containers may start
+		if err := files.run(ctx); err != nil && ctx.Err() == nil {
+			fmt.Fprintln(ss.env.Stderr, "berth:", err)
+		}
+		a.complete()
+	})
 	return a.follow(ctx)
 }
 

@@ -32,6 +32,8 @@ func upCommand(s *settings) *cli.Command {
 			&cli.StringSliceFlag{Name: "attach", Usage: "show the output of `SERVICE` only, repeatable"},
 			&cli.BoolFlag{Name: "attach-dependencies", Usage: "show the output of the services that those named depend on, too"},
 			&cli.StringSliceFlag{Name: "no-attach", Usage: "do not show the output of `SERVICE`, repeatable"},
+			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "sync files, rebuild or restart services when files change, as watch does"},
+			&cli.BoolFlag{Name: "menu", Hidden: true}, // there is none
 			&cli.BoolFlag{Name: "no-color", Usage: "no colours in the output"},
 			&cli.BoolFlag{Name: "no-log-prefix", Usage: "no container names in the output"},
 			&cli.BoolFlag{Name: "timestamps", Usage: "times in the output"},
