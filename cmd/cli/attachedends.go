@@ -35,12 +35,18 @@ func (a *attached) report(n logs.Notice) {
 // on, or where that is not read, the wait.
 func (a *attached) ended(t *track, stream logs.Stream, read bool) {
 	e := a.ss.cluster.Engines()[stream.Host]
+	between := false
 	st, err := e.Await(a.ctx, a.ss.events(e.Host()), stream.ID, func(st engine.State) (bool, error) {
+		between = between || st.Status == "restarting"
 		return st.Status != "restarting" && (read || !st.Running), nil
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	again := read && (between || t.again)
+	t.again = false
 	switch {
+	case err == nil && again && !st.Running && a.follower.Add(stream, t.since()) == nil:
+		return // a further run may have been as short as the look at it; its log tells
 	case err == nil && st.Running:
 		if !read {
 			a.work.Go(func() { a.ended(t, stream, false) })
@@ -50,9 +56,6 @@ func (a *attached) ended(t *track, stream logs.Stream, read bool) {
 		return
 	case err == nil:
 		t.died, t.run, t.end = &st.ExitCode, st.StartedAt, st.FinishedAt
-		if t.again {
-			a.look(t.Container, true) // after this
-		}
 	case !engine.IsNotFound(err): // its host is lost, or nobody wants to know any more
 		a.over(t, nil)
 		return
