@@ -50,7 +50,6 @@ type track struct {
 	end   time.Time // of the run before; zero when there was none
 	again bool      // an event told of a start while it was followed, perhaps of another run
 	died  *int      // exit code that an event of an end told, and that has not been said
-	owed  bool      // it ended and runs again, which is to be said when the event tells the exit code
 }
 
 // attaching prepares an attached up; ctx ends when the command's own does.
@@ -223,11 +222,14 @@ func (a *attached) event(host string, ev engine.Event) {
 	switch {
 	case a.closed:
 	case t != nil && ev.Action == "die":
-		if code, err := strconv.Atoi(ev.Attributes["exitCode"]); err == nil {
+		if code, err := strconv.Atoi(ev.Attributes["exitCode"]); err == nil && !t.over {
 			t.died = &code
-			a.restarted(t)
 		}
 	case t != nil:
+		if t.died != nil {
+			a.status(t, fmt.Sprintf("exited with code %d (restarting)", *t.died))
+			t.died = nil
+		}
 		if t.again = !t.over; t.over {
 			a.look(t.Container, true)
 		}
@@ -237,108 +239,4 @@ func (a *attached) event(host string, ev engine.Event) {
 			a.look(ct, true)
 		}
 	}
-}
-
-// report is told when a container's log has ended.
-func (a *attached) report(n logs.Notice) {
-	if n.Kind != logs.Ended {
-		fmt.Fprintln(a.ss.env.Stderr, n.String())
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if n.Kind == logs.HostLost {
-		for _, t := range a.tracked {
-			if t.Host == n.Stream.Host {
-				a.over(t, nil)
-			}
-		}
-		return
-	}
-	if t := a.tracked[n.Stream.ID]; t != nil {
-		if n.Last.After(t.last) {
-			t.last = n.Last
-		}
-		// A log that cannot be read leaves the container's end of interest.
-		a.work.Go(func() { a.ended(t, n.Stream, n.Kind == logs.Ended) })
-	}
-}
-
-// ended waits for a container to be in no run, nor between two, and says how it ended; where it runs again, its log goes
-// on, or where that is not read, the wait.
-func (a *attached) ended(t *track, stream logs.Stream, read bool) {
-	e := a.ss.cluster.Engines()[stream.Host]
-	st, err := e.Await(a.ctx, a.ss.events(e.Host()), stream.ID, func(st engine.State) (bool, error) {
-		return st.Status != "restarting" && (read || !st.Running), nil
-	})
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch {
-	case err == nil && st.Running:
-		t.owed = true
-		a.restarted(t)
-		if !read {
-			a.work.Go(func() { a.ended(t, stream, false) })
-		} else if a.follower.Add(stream, t.since()) != nil {
-			a.over(t, nil)
-		}
-		return
-	case err == nil:
-		t.died, t.run, t.end = &st.ExitCode, st.StartedAt, st.FinishedAt
-		if t.again {
-			a.look(t.Container, true) // after this
-		}
-	case !engine.IsNotFound(err): // its host is lost, or nobody wants to know any more
-		a.over(t, nil)
-		return
-	}
-	if t.died != nil {
-		a.status(t, fmt.Sprintf("exited with code %d", *t.died))
-	}
-	a.over(t, t.died)
-	t.died, t.owed = nil, false
-}
-
-// restarted says that a container ended and runs again, once both are known. a.mu is held.
-func (a *attached) restarted(t *track) {
-	if t.owed && t.died != nil {
-		a.status(t, fmt.Sprintf("exited with code %d (restarting)", *t.died))
-		t.died, t.owed = nil, false
-	}
-}
-
-func (a *attached) status(t *track, text string) {
-	if a.o.shows(t.Task.Service) {
-		a.printer.Status(logs.Label(t.Container), text)
-		flush(a.printer)()
-	}
-}
-
-// over counts a container as ended; code is nil when nobody knows how. a.mu is held.
-func (a *attached) over(t *track, code *int) {
-	if t.over {
-		return
-	}
-	t.over = true
-	a.left--
-	if code != nil && a.first == nil && a.o.aborts(*code) {
-		a.first = code
-		close(a.aborted)
-	}
-	a.settle()
-}
-
-// settle ends the output when nothing more comes. a.mu is held.
-func (a *attached) settle() {
-	if a.final && a.left == 0 {
-		a.follower.Close()
-	}
-	if a.stopped == nil {
-		return
-	}
-	for _, t := range a.tracked {
-		if !t.over && a.stopped(t.Task.Service) {
-			return
-		}
-	}
-	a.cancel() // what was not stopped goes on writing
 }
