@@ -51,7 +51,7 @@ func behave(t *testing.T, l *lab.Lab, kind string, environ ...string) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Setup: func(env *testscript.Env) error {
-			project := projectOf(filepath.Base(env.WorkDir))
+			project := projectOf(filepath.Base(env.WorkDir)) + kind[:1] // images stay, and are the other kind's no business
 			env.Vars = append(env.Vars, environ...)
 			env.Vars = append(env.Vars, "PROJECT="+project, "COMPOSE_PROJECT_NAME="+project, "BERTH="+binary,
 				"XDG_CACHE_HOME="+filepath.Join(filepath.Dir(binary), "cache"))
@@ -68,7 +68,7 @@ func behave(t *testing.T, l *lab.Lab, kind string, environ ...string) {
 			"signalled":  signalled,
 			"terminal":   onTerminal,
 			"docker":     func(ts *testscript.TestScript, neg bool, args []string) { onSomeHost(ts, l, neg, args) },
-			"eventually": func(ts *testscript.TestScript, neg bool, args []string) { repeat(ts, t, l, neg, args) },
+			"eventually": func(ts *testscript.TestScript, neg bool, args []string) { repeat(ts, l, neg, args) },
 		},
 	})
 }
@@ -128,17 +128,19 @@ func tryDocker(ts *testscript.TestScript, l *lab.Lab, args []string) bool {
 }
 
 // repeat runs berth or docker until it succeeds.
-func repeat(ts *testscript.TestScript, t *testing.T, l *lab.Lab, neg bool, args []string) {
+func repeat(ts *testscript.TestScript, l *lab.Lab, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: eventually berth|docker|exec ARG…")
 	}
-	eventually(t, strings.Join(args, " "), func() bool {
-		if args[0] == "docker" {
+	if !happens(func() bool {
+		switch args[0] {
+		case "docker":
 			return tryDocker(ts, l, args[1:])
-		}
-		if args[0] == "exec" {
+		case "exec":
 			return ts.Exec(args[1], args[2:]...) == nil
 		}
 		return ts.Exec(binary, args[1:]...) == nil
-	})
+	}) {
+		ts.Fatalf("did not happen within %s: %s", patience, strings.Join(args, " "))
+	}
 }

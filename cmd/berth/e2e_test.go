@@ -248,10 +248,20 @@ func (w *world) onHosts(args ...string) map[string]string {
 	return outs
 }
 
+// patience is how long tests wait for what has to happen by itself.
+const patience = 30 * time.Second
+
 // eventually waits until cond is true; it says what it waited for when that does not come.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
+	if !happens(cond) {
+		t.Fatalf("did not happen within %s: %s", patience, what)
+	}
+}
+
+// happens reports whether cond becomes true in time.
+func happens(cond func() bool) bool {
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -259,7 +269,8 @@ func eventually(t *testing.T, what string, cond func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatalf("did not happen within 30 s: %s", what)
+			return false
 		}
 	}
+	return true
 }
