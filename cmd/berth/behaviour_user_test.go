@@ -28,7 +28,7 @@ import (
 //	                                   WIDTH HEIGHT"; it has to end with exit code N, and leave the terminal as it was.
 //	                                   What the terminal showed is stdout.
 
-// patience bounds what a script waits for in a command that runs; nothing here takes a tenth of it.
+// patience bounds what tests wait for; nothing here takes a tenth of it.
 const patience = 30 * time.Second
 
 // screen collects what a command writes, and wakes who waits for a text.

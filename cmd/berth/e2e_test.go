@@ -248,9 +248,6 @@ func (w *world) onHosts(args ...string) map[string]string {
 	return outs
 }
 
-// patience is how long tests wait for what has to happen by itself.
-const patience = 30 * time.Second
-
 // eventually waits until cond is true; it says what it waited for when that does not come.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
