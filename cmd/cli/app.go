@@ -1,5 +1,6 @@
 // Package cli is berth's command line: it reads flags, calls loader, scheduler and runtime, and prints. A command is
-// one file; what several share stands in session.go (files, inventory, hosts) and change.go (plan and carry out).
+// one file; what several share stands in settings.go (global flags), session.go (files, inventory, hosts), change.go
+// (plan and carry out) and display.go.
 package cli
 
 import (

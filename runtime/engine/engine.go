@@ -2,11 +2,13 @@
 // [Engine], and nothing else in berth knows the API's types. Engines from 20.10 (API 1.41) on are supported; what
 // differs between versions is dealt with here.
 //
-// Where to look: engine.go, ssh.go and dockercontext.go connect; observe.go and list.go look; convert*.go turn a compose
-// service into an engine's container (pure), files.go its secrets and configs; create.go makes it; equal*.go compare what
-// runs with what would be made, adopt.go for what docker compose made; lifecycle.go, network.go, bridge.go, volume.go and
-// image.go act; events.go and await.go wait; logs.go, copy.go, exec.go and hooks.go stream; agent.go makes berth's own
-// container; errors.go makes one sentence of what engines refuse.
+// Where to look: engine.go, ssh*.go and dockercontext.go connect; observe.go asks, observe_sort.go and list.go sort the
+// answers; convert*.go turn a compose service into an engine's container (pure), files.go its secrets and configs;
+// create.go makes it; equal*.go compare what runs with what would be made, adopt.go for what docker compose made;
+// lifecycle.go, network.go, bridge.go and volume.go act; image*.go pull, send and name images, build*.go make them;
+// seed.go and tree.go fill volumes; events.go, eventquery.go and await.go wait; logs.go, copy.go, exec.go, usage.go and
+// hooks.go stream; agent.go makes berth's own container, mark.go what stands for a lock; errors.go makes one sentence of
+// what engines refuse.
 package engine
 
 import (
