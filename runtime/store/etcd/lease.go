@@ -93,6 +93,9 @@ func (s *client) revoke(ctx context.Context, id int64) error {
 // with a member that fell silent for longer than a lease may last.
 func (s *client) keep(ctx context.Context, id, ttl int64, deadline time.Time) {
 	interval := time.Duration(ttl) * time.Second / 3
+	// A short try first: one that goes to a member which fell silent, or waits for a leader which did, must leave time
+	// for others. Longer ones follow, for a store that is only slow.
+	limit := interval / 3
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
@@ -104,10 +107,12 @@ func (s *client) keep(ctx context.Context, id, ttl int64, deadline time.Time) {
 			return
 		}
 		start := time.Now()
-		granted, err := s.renew(ctx, id, min(interval, time.Until(deadline)))
+		granted, err := s.renew(ctx, id, min(limit, time.Until(deadline)))
+		limit *= 2
 		switch {
 		case err == nil:
 			deadline = start.Add(time.Duration(granted) * time.Second)
+			limit = interval / 3
 			timer.Reset(interval)
 		case errors.Is(err, errLeaseGone), !time.Now().Before(deadline):
 			return
