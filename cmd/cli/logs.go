@@ -36,11 +36,15 @@ func logsCommand(s *settings) *cli.Command {
 func showLogs(ss *session) error {
 	c := ss.c
 	now, index := time.Now(), c.Int("index")
-	for _, bound := range []string{"since", "until"} {
-		if v := c.String(bound); v != "" {
-			if _, err := engine.ParseTime(v, now); err != nil {
-				return fmt.Errorf("logs: --%s: %w", bound, err)
+	o := logs.Options{Follow: c.Bool("follow"), Tail: c.String("tail")}
+	for flag, bound := range map[string]*string{"since": &o.Since, "until": &o.Until} {
+		if v := c.String(flag); v != "" {
+			at, err := engine.ParseTime(v, now)
+			if err != nil {
+				return fmt.Errorf("logs: --%s: %w", flag, err)
 			}
+			// A moment, the same on every host: the engine's client cuts a duration to the second.
+			*bound = at.UTC().Format(time.RFC3339Nano)
 		}
 	}
 	list, hosts, err := ss.containers(c.Context, ss.services)
@@ -55,7 +59,6 @@ func showLogs(ss *session) error {
 	if len(list) == 0 && index > 0 && len(ss.services) == 1 {
 		return fmt.Errorf("logs: %w", ss.absent(target{service: ss.services[0], number: index}, hosts, true))
 	}
-	o := logs.Options{Follow: c.Bool("follow"), Tail: c.String("tail"), Since: c.String("since"), Until: c.String("until")}
 	if !o.Follow {
 		return ss.printLogs(c.Context, list, o)
 	}

@@ -14,8 +14,9 @@ import (
 )
 
 // lockTTL is how long a lock outlives a command whose machine vanished, in seconds. A command that was killed is
-// recognised at once by the next one on the same machine.
-const lockTTL = 10
+// recognised at once by the next one on the same machine. It outlasts the loss of the store's leader on busy hosts: an
+// election takes 1–2 s, several when votes are split or disks stall.
+const lockTTL = 30
 
 // ProjectLock is the right to change one project of the cluster.
 type ProjectLock struct {

@@ -95,7 +95,7 @@ func (s *client) keep(ctx context.Context, id, ttl int64, deadline time.Time) {
 	interval := time.Duration(ttl) * time.Second / 3
 	// A short try first: one that goes to a member which fell silent, or waits for a leader which did, must leave time
 	// for others. Longer ones follow, for a store that is only slow.
-	limit := interval / 3
+	limit, at := interval/3, 1
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
@@ -107,12 +107,13 @@ func (s *client) keep(ctx context.Context, id, ttl int64, deadline time.Time) {
 			return
 		}
 		start := time.Now()
-		granted, err := s.renew(ctx, id, min(limit, time.Until(deadline)))
-		limit *= 2
+		granted, err := s.renewAt(ctx, at, id, min(limit, time.Until(deadline)))
+		// From now on of all members at once: turn by turn, the silent one could be asked again and again.
+		limit, at = limit*2, len(s.endpoints)
 		switch {
 		case err == nil:
 			deadline = start.Add(time.Duration(granted) * time.Second)
-			limit = interval / 3
+			limit, at = interval/3, 1
 			timer.Reset(interval)
 		case errors.Is(err, errLeaseGone), !time.Now().Before(deadline):
 			return
@@ -120,6 +121,30 @@ func (s *client) keep(ctx context.Context, id, ttl int64, deadline time.Time) {
 			timer.Reset(min(keepRetry, time.Until(deadline)))
 		}
 	}
+}
+
+// renewAt sends keepalives to as many members at once and returns the first answer: the seconds that the lease now has.
+func (s *client) renewAt(ctx context.Context, members int, id int64, limit time.Duration) (int64, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type answer struct {
+		ttl int64
+		err error
+	}
+	answers := make(chan answer, members)
+	for range members { // gRPC goes on to the next member with each stream
+		go func() {
+			ttl, err := s.renew(ctx, id, limit)
+			answers <- answer{ttl, err}
+		}()
+	}
+	var a answer
+	for range members {
+		if a = <-answers; a.err == nil || errors.Is(a.err, errLeaseGone) {
+			break
+		}
+	}
+	return a.ttl, a.err
 }
 
 // renew sends one keepalive and returns the seconds that the lease now has.
