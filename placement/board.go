@@ -7,18 +7,34 @@ type Board struct {
 	hosts    []Host
 	slots    []slot
 	names    map[string]int // service name → index
-	services [][]int32      // tasks of a service on each host, by service and host index
+	services []tally
+	queue    *queue // hosts that answer, by load
 	lasting  []filter
 	passing  []filter
 	devices  map[string]bool // that the inventory gives to some host
+	counts   []int32         // by host: tasks of the service that is being filled; else all 0
+	counting int             // that service, -1 for none
+	holds    map[string]set  // hosts where a constraint holds, by its text
+	classes  []int32         // by host: a number that hosts which constraints cannot tell apart share; nil while not worked out
+	kinds    int             // classes there are
+	groups   map[string]grouping
+}
+
+// tally is what the board knows of a service.
+type tally struct {
+	service *Service // nil while only its containers are known
+	name    string
+	on      []int32 // the host of each of its tasks
 }
 
 // slot is what one host holds.
 type slot struct {
-	used      Reservation // by other projects and by all that was put here
-	resources Resources   // the same
-	tasks     int32
-	ports     []heldPort
+	used        Reservation // by other projects and by all that was put here
+	free        Reservation // capacity less used
+	cpu, memory share       // of millicores, of KiB
+	tasks       int32
+	resources   Resources // like used
+	ports       []heldPort
 }
 
 type heldPort struct {
@@ -30,17 +46,25 @@ type heldPort struct {
 func NewBoard(hosts []Host) *Board {
 	b := &Board{
 		hosts: hosts, slots: make([]slot, len(hosts)), names: map[string]int{}, devices: map[string]bool{},
-		lasting: lasting, passing: passing,
+		queue: newQueue(len(hosts)), lasting: lasting, passing: passing, counts: make([]int32, len(hosts)), counting: -1,
+		holds: map[string]set{}, groups: map[string]grouping{},
 	}
 	for i := range hosts {
-		b.slots[i].used, b.slots[i].resources = hosts[i].Reserved, hosts[i].Held
-		for _, d := range hosts[i].Devices {
+		h, s := &hosts[i], &b.slots[i]
+		s.free = h.Capacity
+		s.cpu, s.memory = shareOf(h.Capacity.CPU), shareOf(h.Capacity.Memory>>10)
+		s.hold(h.Reserved)
+		s.resources = h.Held
+		for _, d := range h.Devices {
 			b.devices[d] = true
 		}
-		for _, p := range hosts[i].Ports {
+		for _, p := range h.Ports {
 			if p.Published != 0 {
-				b.slots[i].ports = append(b.slots[i].ports, heldPort{Port: p})
+				s.ports = append(s.ports, heldPort{Port: p})
 			}
+		}
+		if h.State == Ready {
+			b.queue.insert(int32(i), s.load())
 		}
 	}
 	return b
@@ -60,17 +84,48 @@ func (b *Board) Service(name string) int {
 	}
 	i := len(b.services)
 	b.names[name] = i
-	b.services = append(b.services, make([]int32, len(b.hosts)))
+	b.services = append(b.services, tally{name: name})
 	return i
+}
+
+// tasks is how many tasks of a service a host has.
+func (b *Board) tasks(service, host int) int32 {
+	if service == b.counting {
+		return b.counts[host]
+	}
+	n := int32(0)
+	for _, h := range b.services[service].on {
+		if int(h) == host {
+			n++
+		}
+	}
+	return n
+}
+
+// count begins to keep the number of a service's tasks by host at hand; forget ends it.
+func (b *Board) count(service int) {
+	b.counting = service
+	for _, h := range b.services[service].on {
+		b.counts[h]++
+	}
+}
+
+func (b *Board) forget() {
+	for _, h := range b.services[b.counting].on {
+		b.counts[h] = 0
+	}
+	b.counting = -1
 }
 
 // Hold puts something on a host without asking the filters: a container that is there already and stays.
 func (b *Board) Hold(host int, t Task, r Reservation, ports []Port) {
 	s := &b.slots[host]
-	s.used = s.used.Add(r)
+	s.hold(r)
 	s.tasks++
-	b.services[b.Service(t.Service)][host]++
-	s.hold(t, ports)
+	service := &b.services[b.Service(t.Service)]
+	service.on = append(service.on, int32(host))
+	s.holdPorts(t, ports)
+	b.moved(host)
 }
 
 // HoldResources is Hold for counted things.
@@ -78,7 +133,15 @@ func (b *Board) HoldResources(host int, r Resources) {
 	b.slots[host].resources = b.slots[host].resources.add(r)
 }
 
-func (s *slot) hold(by Task, ports []Port) {
+// Lose takes a host out of the choice: nothing is put there any more. What it held counts no longer.
+func (b *Board) Lose(host int) { b.queue.remove(int32(host)) }
+
+// ready reports whether a host is in the choice.
+func (b *Board) ready(host int32) bool { return b.queue.at[host] >= 0 }
+
+func (s *slot) hold(r Reservation) { s.used, s.free = s.used.Add(r), s.free.Sub(r) }
+
+func (s *slot) holdPorts(by Task, ports []Port) {
 	for _, p := range ports {
 		if p.Published != 0 {
 			s.ports = append(s.ports, heldPort{p, by})
@@ -86,29 +149,40 @@ func (s *slot) hold(by Task, ports []Port) {
 	}
 }
 
-// Put puts a request on a host without asking the filters.
-func (b *Board) Put(host int, r *Request) {
-	s := &b.slots[host]
-	s.used = s.used.Add(r.reservation)
-	s.resources = s.resources.add(r.resources)
-	for i := range r.parts {
-		p := &r.parts[i]
-		s.tasks += p.count
-		b.services[p.index][host] += p.count
-		s.hold(p.task, p.service.Ports)
+// load is how full a host is, in parts of fullLoad: that of the scarcer of CPU and memory by what is reserved, and one
+// more for each task, which tells hosts apart where nothing is reserved.
+func (s *slot) load() int32 {
+	return min(max(s.cpu.of(s.used.CPU), s.memory.of(s.used.Memory>>10))+s.tasks, maxLoad)
+}
+
+// moved brings a host to its place in the order after its load changed.
+func (b *Board) moved(host int) {
+	if at, load := b.queue.at[host], b.slots[host].load(); at >= 0 && at != load {
+		b.queue.remove(int32(host))
+		b.queue.insert(int32(host), load)
 	}
 }
 
-// usage is how full a host is by reservations, in millionths of its capacity: that of the scarcer of CPU and memory.
-// Integers, so that every platform decides alike.
-func (b *Board) usage(host int) int64 {
-	used, total := b.slots[host].used, b.hosts[host].Capacity
-	var cpu, memory int64
-	if total.CPU > 0 {
-		cpu = used.CPU * 1_000_000 / total.CPU
+// Put puts a request on a host without asking the filters.
+func (b *Board) Put(host int, r *Request) {
+	s := &b.slots[host]
+	s.hold(r.reservation)
+	if len(r.resources) > 0 {
+		s.resources = s.resources.add(r.resources)
 	}
-	if kib := total.Memory >> 10; kib > 0 {
-		memory = (used.Memory >> 10) * 1_000_000 / kib
+	for i := range r.parts {
+		p := &r.parts[i]
+		s.tasks += p.count
+		on := &b.services[p.index].on
+		for range p.count {
+			*on = append(*on, int32(host))
+		}
+		if p.index == b.counting {
+			b.counts[host] += p.count
+		}
+		if r.fixedPorts {
+			s.holdPorts(p.task, p.service.Ports)
+		}
 	}
-	return max(cpu, memory)
+	b.moved(host)
 }

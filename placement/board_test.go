@@ -2,6 +2,8 @@ package placement
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,14 +21,10 @@ func ready(name string, cpu int64, labels ...string) Host {
 
 // fill places n tasks of a service and lists the hosts they got, "-" for none.
 func fill(b *Board, s *Service, n int) string {
-	p := b.Picker(b.NewRequest(s, Task{s.Name, 1}))
-	var out []string
-	for i := range n {
-		name := "-"
-		if h, ok := p.Next(Task{s.Name, i + 1}); ok {
-			name = b.hosts[h].Name
-		}
-		out = append(out, name)
+	hosts := b.Fill(b.NewRequest(s, Task{s.Name, 1}), n, nil)
+	out := slices.Repeat([]string{"-"}, n)
+	for i, h := range hosts {
+		out[i] = b.hosts[h].Name
 	}
 	return strings.Join(out, " ")
 }
@@ -126,8 +124,8 @@ func TestEachRefusalIsASentence(t *testing.T) {
 			if got := b.Explain(r, 0); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
-			if _, ok := b.Picker(r).Peek(); ok != (c.want == "") {
-				t.Errorf("the picker takes it: %v", ok)
+			if _, ok := b.Best(r); ok != (c.want == "") {
+				t.Errorf("a host is found: %v", ok)
 			}
 		})
 	}
@@ -143,8 +141,8 @@ func TestTasksThatMustBeTogetherAreAskedForAtOnce(t *testing.T) {
 	if diff := cmp.Diff(want, b.Reasons(r)); diff != "" {
 		t.Error(diff)
 	}
-	if h, ok := b.Picker(r).Next(Task{"web", 1}); !ok || h != 1 || b.Used(1).CPU != 1400 {
-		t.Errorf("got host %d, %v, used %v", h, ok, b.Used(1))
+	if h := b.Fill(r, 1, nil); !slices.Equal(h, []int32{1}) || b.Used(1).CPU != 1400 {
+		t.Errorf("got hosts %v, used %v", h, b.Used(1))
 	}
 }
 
@@ -169,69 +167,159 @@ func TestFormatting(t *testing.T) {
 	}
 }
 
-// TestSafetyAPickerChoosesWhatALookAtAllHostsWould compares the heap with the plain rule.
-func TestSafetyAPickerChoosesWhatALookAtAllHostsWould(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var hosts []Host
-		for i := range rapid.IntRange(1, 12).Draw(t, "hosts") {
-			hosts = append(hosts, ready(fmt.Sprint(i), rapid.Int64Range(1, 6).Draw(t, "cpu")*500,
-				"zone", rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "zone")))
+// naive looks at every host for one task, as Fill promises to choose; -1 for none.
+func naive(b *Board, r *Request) int {
+	count := func(h int) int32 { return b.tasks(r.parts[0].index, h) }
+	better := func(x, y int) bool { // by what tells hosts of one group apart
+		lx, ly := b.slots[x].load(), b.slots[y].load()
+		if r.strategy == Binpack {
+			return lx > ly || lx == ly && x < y
 		}
-		b := NewBoard(hosts)
-		for i := range rapid.IntRange(0, 8).Draw(t, "held") {
-			b.Hold(rapid.IntRange(0, len(hosts)-1).Draw(t, "at"), Task{"other", i + 1}, Reservation{CPU: 250}, nil)
-		}
-		s := &Service{Name: "web", Reservation: Reservation{CPU: rapid.Int64Range(0, 3).Draw(t, "reserve") * 250},
-			Strategy: rapid.SampledFrom([]Strategy{Spread, Binpack}).Draw(t, "strategy"), MaxPerHost: rapid.IntRange(0, 2).Draw(t, "max")}
-		r := b.NewRequest(s, Task{"web", 1})
-		p := b.Picker(r)
-		for i := range 30 {
-			best := -1
-			for h := range hosts {
-				if b.Fits(r, h) && (best < 0 || p.less(int32(h), int32(best))) {
-					best = h
+		return slices.Compare([]int{int(count(x)), int(lx), x}, []int{int(count(y)), int(ly), y}) < 0
+	}
+	var best func(hosts []int, preferences []Preference) int
+	best = func(hosts []int, preferences []Preference) int {
+		chosen := -1
+		if len(preferences) == 0 || r.strategy == Binpack {
+			for _, h := range hosts {
+				if b.Fits(r, h) && (chosen < 0 || better(h, chosen)) {
+					chosen = h
 				}
 			}
-			got, ok := p.Next(Task{"web", i + 1})
-			if ok != (best >= 0) || ok && got != best {
-				t.Fatalf("task %d: got %d, %v, want %d", i+1, got, ok, best)
+			return chosen
+		}
+		groups, tasks := map[string][]int{}, map[string]int32{}
+		for _, h := range hosts {
+			v, _ := attribute(&b.hosts[h], preferences[0].Spread)
+			groups[v] = append(groups[v], h)
+			tasks[v] += count(h)
+		}
+		of := ""
+		for _, v := range slices.Sorted(maps.Keys(groups)) {
+			h := best(groups[v], preferences[1:])
+			if h >= 0 && (chosen < 0 || tasks[v] < tasks[of] || tasks[v] == tasks[of] && better(h, chosen)) {
+				chosen, of = h, v
+			}
+		}
+		return chosen
+	}
+	var admitted []int
+	for h := range b.hosts {
+		if b.Admits(r, h) {
+			admitted = append(admitted, h)
+		}
+	}
+	return best(admitted, r.preferences)
+}
+
+// drawBoard draws hosts that differ, with something on them.
+func drawBoard(t *rapid.T) (hosts []Host, board func() *Board) {
+	for i := range rapid.IntRange(1, 40).Draw(t, "hosts") {
+		h := ready(fmt.Sprint(i), rapid.Int64Range(1, 6).Draw(t, "cpu")*500,
+			"zone", rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "zone"), "rack", rapid.SampledFrom([]string{"1", "2"}).Draw(t, "rack"))
+		if rapid.IntRange(0, 9).Draw(t, "down") == 0 {
+			h.State = Unreachable
+		}
+		hosts = append(hosts, h)
+	}
+	type held struct{ host, service int }
+	var all []held
+	for range rapid.IntRange(0, 12).Draw(t, "held") {
+		all = append(all, held{rapid.IntRange(0, len(hosts)-1).Draw(t, "at"), rapid.IntRange(0, 3).Draw(t, "of")})
+	}
+	return hosts, func() *Board {
+		b := NewBoard(hosts)
+		for i, x := range all {
+			b.Hold(x.host, Task{[]string{"web", "app", "db", "other"}[x.service], 100 + i}, Reservation{CPU: 250}, nil)
+		}
+		return b
+	}
+}
+
+func drawRequest(t *rapid.T, name string) *Service {
+	s := &Service{Name: name, Reservation: Reservation{CPU: rapid.Int64Range(0, 3).Draw(t, "reserve") * 250},
+		Strategy: rapid.SampledFrom([]Strategy{Spread, Spread, Binpack}).Draw(t, "strategy"), MaxPerHost: rapid.IntRange(0, 2).Draw(t, "max")}
+	for _, key := range []string{"zone", "rack"}[:rapid.IntRange(0, 2).Draw(t, "levels")] {
+		s.Preferences = append(s.Preferences, Preference{Spread: "node.labels." + key})
+	}
+	switch rapid.IntRange(0, 3).Draw(t, "constrained") {
+	case 0:
+		s.Constraints = []Constraint{{Key: "node.labels.zone", Op: "!=", Value: "a"}}
+	case 1:
+		s.Constraints = []Constraint{{Key: "node.name", Op: "==", Value: rapid.SampledFrom([]string{"0", "1", "2"}).Draw(t, "only")}}
+	}
+	if rapid.IntRange(0, 4).Draw(t, "port") == 0 {
+		s.Ports = []Port{{Published: 80, Protocol: "tcp"}}
+	}
+	return s
+}
+
+// TestSafetyFillChoosesWhatALookAtAllHostsWould compares whole rounds with the plain rule, task by task.
+func TestSafetyFillChoosesWhatALookAtAllHostsWould(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		hosts, board := drawBoard(t)
+		b, plain := board(), board()
+		for _, name := range []string{"web", "app", "db"} {
+			s, n := drawRequest(t, name), rapid.IntRange(0, 60).Draw(t, "tasks")
+			r, one := b.NewRequest(s, Task{name, 1}), plain.NewRequest(s, Task{name, 1})
+			if got, ok := b.Best(r); ok != (naive(plain, one) >= 0) || ok && got != naive(plain, one) {
+				t.Fatalf("%s: the best is %d, %v, want %d", name, got, ok, naive(plain, one))
+			}
+			got := b.Fill(r, n, nil)
+			for i := range n {
+				want := naive(plain, one)
+				if want < 0 {
+					if i != len(got) {
+						t.Fatalf("%s: %d tasks are placed, want %d", name, len(got), i)
+					}
+					break
+				}
+				if i >= len(got) || int(got[i]) != want {
+					t.Fatalf("%s: task %d goes to %v, want %d", name, i+1, got[i:min(i+1, len(got))], want)
+				}
+				plain.Put(want, one)
 			}
 			for h := range hosts {
-				if s.Reservation.CPU > 0 && b.services[b.Service("web")][h] > 0 && b.Used(h).CPU > hosts[h].Capacity.CPU {
-					t.Fatalf("host %d holds %v of %v", h, b.Used(h), hosts[h].Capacity)
+				if b.slots[h].used != plain.slots[h].used || b.slots[h].tasks != plain.slots[h].tasks {
+					t.Fatalf("host %d holds %+v, want %+v", h, b.slots[h], plain.slots[h])
+				}
+				if at := b.queue.at[h]; at >= 0 && at != b.slots[h].load() || (at >= 0) != (hosts[h].State == Ready) {
+					t.Fatalf("host %d waits at %d with load %d", h, at, b.slots[h].load())
+				}
+				if b.counts[h] != 0 {
+					t.Fatalf("host %d still counts %d", h, b.counts[h])
 				}
 			}
 		}
 	})
 }
 
-// BenchmarkDecide1kHosts100kTasks places 100 services of 1,000 tasks with reservations on 1,000 hosts.
-func BenchmarkDecide1kHosts100kTasks(bench *testing.B) {
-	hosts := make([]Host, 1000)
-	for i := range hosts {
-		hosts[i] = ready(fmt.Sprintf("host%d", i), 32_000, "zone", string(rune('a'+i%3)))
-		hosts[i].Capacity.Memory = 256 << 30
-	}
-	services := make([]*Service, 100)
-	for i := range services {
-		services[i] = &Service{Name: fmt.Sprintf("s%d", i), Reservation: Reservation{CPU: 100 + int64(i), Memory: 1 << 28}}
-		if i%2 == 1 {
-			services[i].Preferences = []Preference{{"node.labels.zone"}}
-		}
-		if i%5 == 4 {
-			services[i].Strategy = Binpack
-		}
-	}
-	bench.ReportAllocs()
-	for bench.Loop() {
-		b := NewBoard(hosts)
-		for _, s := range services {
-			p := b.Picker(b.NewRequest(s, Task{s.Name, 1}))
-			for n := range 1000 {
-				if _, ok := p.Next(Task{s.Name, n + 1}); !ok {
-					bench.Fatal("a task has no host")
-				}
+// TestSafetyTheQueueIsSorted drives the queue with what a sorted slice does as well.
+func TestSafetyTheQueueIsSorted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const hosts = 12
+		q, loads := newQueue(hosts), map[int32]int32{}
+		load := rapid.OneOf(rapid.Int32Range(0, 3), rapid.Int32Range(0, maxLoad), rapid.SampledFrom([]int32{63, 64, 4095, 4096, maxLoad}))
+		for range rapid.IntRange(1, 60).Draw(t, "moves") {
+			h := rapid.Int32Range(0, hosts-1).Draw(t, "host")
+			if _, in := loads[h]; in {
+				q.remove(h)
+				delete(loads, h)
+			}
+			if rapid.IntRange(0, 4).Draw(t, "stays out") > 0 {
+				loads[h] = load.Draw(t, "load")
+				q.insert(h, loads[h])
+			}
+			want := slices.SortedFunc(maps.Keys(loads), func(x, y int32) int {
+				return slices.Compare([]int32{loads[x], x}, []int32{loads[y], y})
+			})
+			var got []int32
+			for h := q.lowest(0); h != noHost; h = q.after(h) {
+				got = append(got, h)
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("got %v, want %v of %v", got, want, loads)
 			}
 		}
-	}
+	})
 }

@@ -28,7 +28,7 @@ type readyFilter struct{}
 
 func (readyFilter) applies(*Request) bool { return true }
 
-func (readyFilter) passes(b *Board, _ *Request, host int) bool { return b.hosts[host].State == Ready }
+func (readyFilter) passes(b *Board, _ *Request, host int) bool { return b.ready(int32(host)) }
 
 func (readyFilter) explain(b *Board, _ *Request, host int) string {
 	if p := b.hosts[host].Problem; p != "" {
@@ -202,7 +202,7 @@ func (f maxFilter) passes(b *Board, r *Request, host int) bool { return f.full(b
 func (maxFilter) full(b *Board, r *Request, host int) *part {
 	for i := range r.parts {
 		p := &r.parts[i]
-		if limit := p.service.MaxPerHost; limit > 0 && int(b.services[p.index][host]+p.count) > limit {
+		if limit := p.service.MaxPerHost; limit > 0 && int(b.tasks(p.index, host)+p.count) > limit {
 			return p
 		}
 	}
@@ -212,7 +212,7 @@ func (maxFilter) full(b *Board, r *Request, host int) *part {
 func (f maxFilter) explain(b *Board, r *Request, host int) string {
 	p := f.full(b, r, host)
 	return fmt.Sprintf("%d of at most %d tasks of %s are here, %d more wanted",
-		b.services[p.index][host], p.service.MaxPerHost, p.service.Name, p.count)
+		b.tasks(p.index, host), p.service.MaxPerHost, p.service.Name, p.count)
 }
 
 // capacityFilter keeps the sum of reservations within a host's capacity. A request that reserves nothing of a
@@ -222,14 +222,12 @@ type capacityFilter struct{}
 func (capacityFilter) applies(r *Request) bool { return r.reservation != Reservation{} }
 
 func (capacityFilter) passes(b *Board, r *Request, host int) bool {
-	free := b.hosts[host].Capacity.Sub(b.slots[host].used)
-	return (r.reservation.CPU <= 0 || r.reservation.CPU <= free.CPU) &&
-		(r.reservation.Memory <= 0 || r.reservation.Memory <= free.Memory)
+	return b.slots[host].free.holds(r.reservation)
 }
 
 func (capacityFilter) explain(b *Board, r *Request, host int) string {
 	total := b.hosts[host].Capacity
-	free := total.Sub(b.slots[host].used)
+	free := b.slots[host].free
 	if r.reservation.CPU > 0 && r.reservation.CPU > free.CPU {
 		return fmt.Sprintf("%s of %s CPUs free, %s wanted",
 			FormatCPU(max(free.CPU, 0)), FormatCPU(total.CPU), FormatCPU(r.reservation.CPU))

@@ -9,6 +9,9 @@ type Request struct {
 	preferences []Preference
 	strategy    Strategy
 	fixedPorts  bool
+
+	// Names, if set, is what the first task of each request that Fill puts goes by, counted from 0; for messages.
+	Names func(i int) Task
 }
 
 // part is the tasks of one service in a request.

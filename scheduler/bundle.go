@@ -7,17 +7,49 @@ import (
 	"berth/placement"
 )
 
-// bundle is tasks that must be on one host: replica i of services that share namespaces or volumes_from. Most
-// bundles are one task.
+// bundle is tasks that are asked a host for with one request.
 type bundle struct {
-	tasks  []*task // providers before those who share with them
-	admits int     // hosts that the lasting filters admit
-	size   int64   // reservation in millionths of the largest host
-	stuck  bool    // has no other host: what runs of it holds its place
+	tasks []*task // providers before those who share with them
+	// apart says that they are equal and each may have a host of its own: new or changed tasks of one service. Otherwise
+	// they must be on one host: replica i of services that share namespaces or volumes_from; mostly it is one task.
+	apart  bool
+	admits int   // hosts that the lasting filters admit
+	size   int64 // of one request, in millionths of the largest host
+
+	request *placement.Request // as it was when pins were what they are in asked
+	asked   int
+}
+
+// pieces calls f for each part of a bundle that goes to one host.
+func (b *bundle) pieces(f func(tasks []*task)) {
+	if !b.apart {
+		f(b.tasks)
+		return
+	}
+	for i := range b.tasks {
+		f(b.tasks[i : i+1])
+	}
+}
+
+// only is the host that a bundle must be on because it is a global service's task, "" for any.
+func (b *bundle) only() string {
+	if len(b.tasks) > 1 {
+		return "" // the request says it
+	}
+	return b.tasks[0].only
 }
 
 // bundles joins the tasks of services in scope into bundles, in the order of services and numbers.
 func (u *upper) bundles() []*bundle {
+	shared := map[string]bool{} // services that share with another, and those
+	for _, st := range u.sets {
+		if st.inScope && len(st.service.SharesWith) > 0 {
+			shared[st.service.Name] = true
+			for _, name := range st.service.SharesWith {
+				shared[name] = true
+			}
+		}
+	}
 	parent := map[*task]*task{}
 	var find func(t *task) *task
 	find = func(t *task) *task {
@@ -30,7 +62,7 @@ func (u *upper) bundles() []*bundle {
 		return root
 	}
 	for _, st := range u.sets {
-		if !st.inScope {
+		if !st.inScope || len(st.service.SharesWith) == 0 {
 			continue
 		}
 		for _, t := range st.tasks {
@@ -45,6 +77,16 @@ func (u *upper) bundles() []*bundle {
 	var all []*bundle
 	for _, st := range u.order {
 		if !st.inScope {
+			continue
+		}
+		if !shared[st.service.Name] && equal(st.service) {
+			b := &bundle{apart: true, tasks: st.tasks}
+			if slices.ContainsFunc(st.tasks, func(t *task) bool { return t.away }) {
+				b.tasks = slices.DeleteFunc(slices.Clone(st.tasks), func(t *task) bool { return t.away })
+			}
+			if len(b.tasks) > 0 {
+				all = append(all, b)
+			}
 			continue
 		}
 		for _, t := range st.tasks {
@@ -62,6 +104,19 @@ func (u *upper) bundles() []*bundle {
 		}
 	}
 	return all
+}
+
+// equal reports whether the tasks of a service are alike in what they want of a host.
+func equal(s *placement.Service) bool {
+	if s.Mode == placement.Global {
+		return false
+	}
+	for _, a := range s.Networks {
+		if a.IPv4 != "" {
+			return false
+		}
+	}
+	return s.HostPath() == ""
 }
 
 // providers are the tasks whose namespaces or volumes a task uses: replica i of each service where there is one, else
@@ -86,12 +141,19 @@ func (u *upper) providers(t *task) []*task {
 	return all
 }
 
-// ask makes the bundle's request anew: pins may have come since the last time.
+// ask makes the bundle's request: for all of its tasks together or, where they are apart, for any one of them.
 func (u *upper) ask(b *bundle) *placement.Request {
+	if b.request != nil && b.asked == u.pins {
+		return b.request
+	}
+	tasks := b.tasks
+	if b.apart {
+		tasks = tasks[:1]
+	}
 	var r *placement.Request
-	for _, t := range b.tasks {
+	for _, t := range tasks {
 		needs := u.needs.Of(t.set.service)
-		if t.only != "" {
+		if t.only != "" && len(tasks) > 1 {
 			needs = append(needs, u.needs.Only(t.only, "this task of the global service belongs to "+t.only))
 		}
 		for _, p := range u.providers(t) {
@@ -109,6 +171,7 @@ func (u *upper) ask(b *bundle) *placement.Request {
 			u.board.Add(r, t.set.service, t.Task, needs...)
 		}
 	}
+	b.request, b.asked = r, u.pins
 	return r
 }
 

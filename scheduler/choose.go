@@ -8,73 +8,86 @@ import (
 )
 
 // choose finds hosts for bundles that have none. Those with fewest hosts to choose from go first, then large ones,
-// then by service and number; equal tasks share one picker. It returns the bundles that no host takes.
+// then by service and number. It returns what no host takes.
 func (u *upper) choose(free []*bundle) []*bundle {
-	largest := placement.Reservation{CPU: 1, Memory: 1}
-	for i := range u.o.Hosts {
-		largest.CPU = max(largest.CPU, u.o.Hosts[i].Capacity.CPU)
-		largest.Memory = max(largest.Memory, u.o.Hosts[i].Capacity.Memory)
-	}
-	admits := map[*placement.Service]int{}
-	for _, b := range free {
-		service := b.tasks[0].set.service
-		if n, ok := admits[service]; ok && plain(b) {
-			b.admits = n
-		} else {
-			b.admits = u.board.Admitted(u.ask(b))
-			if plain(b) {
-				admits[service] = b.admits
-			}
-		}
-		var sum placement.Reservation
-		for _, t := range b.tasks {
-			sum = sum.Add(t.set.service.Reservation)
-		}
-		b.size = max(sum.CPU*1_000_000/largest.CPU, (sum.Memory>>10)*1_000_000/max(largest.Memory>>10, 1))
-	}
+	u.weigh(free)
 	slices.SortStableFunc(free, func(a, b *bundle) int {
 		return cmp.Or(cmp.Compare(a.admits, b.admits), -cmp.Compare(a.size, b.size),
 			compareTasks(a.tasks[0].Task, b.tasks[0].Task))
 	})
 	var refused []*bundle
-	var picker *placement.Picker
-	var of *placement.Service // the service that picker chooses for
-	var reasons []Reason      // why picker's service has no place any more
+	var hosts []int32
 	for _, b := range free {
 		u.pinNew(b, free)
-		service := b.tasks[0].set.service
-		if !plain(b) || service != of {
-			picker, of, reasons = u.board.Picker(u.ask(b)), nil, nil
-			if plain(b) {
-				of = service
+		left := b.tasks
+		for len(left) > 0 {
+			hosts = u.fill(b, left, hosts[:0])
+			if len(hosts) == 0 {
+				break
+			}
+			if !b.apart {
+				u.assign(left, u.o.Hosts[hosts[0]].Name)
+				left = nil
+				break
+			}
+			pins := u.pins
+			for i, h := range hosts {
+				left[i].host = u.o.Hosts[h].Name
+			}
+			u.assign(left[:1], left[0].host)
+			left = left[len(hosts):]
+			if pins == u.pins {
+				break // it was asked for all of them; else for one, which has tied the others now
 			}
 		}
-		if h, ok := picker.Next(b.tasks[0].Task); ok {
-			if u.assign(b, u.o.Hosts[h].Name) {
-				of = nil
-			}
-			continue
+		if len(left) > 0 {
+			rest := &bundle{apart: b.apart, tasks: left}
+			u.refuse(rest)
+			refused = append(refused, rest)
 		}
-		if reasons == nil {
-			reasons = u.reasons(b)
-		}
-		u.refuse(b, reasons)
-		refused = append(refused, b)
 	}
 	return refused
 }
 
-// plain reports whether a bundle is like all others of its service: one task with no wishes of its own.
-func plain(b *bundle) bool {
-	if len(b.tasks) != 1 || b.tasks[0].only != "" || len(b.tasks[0].set.service.SharesWith) > 0 {
-		return false
+// weigh says of each bundle how hard it is to find a host for.
+func (u *upper) weigh(free []*bundle) {
+	largest := placement.Reservation{CPU: 1, Memory: 1}
+	for i := range u.o.Hosts {
+		largest.CPU = max(largest.CPU, u.o.Hosts[i].Capacity.CPU)
+		largest.Memory = max(largest.Memory, u.o.Hosts[i].Capacity.Memory)
 	}
-	for _, a := range b.tasks[0].set.service.Networks {
-		if a.IPv4 != "" {
-			return false
+	for _, b := range free {
+		b.admits = 1
+		if b.only() == "" {
+			b.admits = u.board.Admitted(u.ask(b))
 		}
+		var sum placement.Reservation
+		for _, t := range b.tasks {
+			if sum = sum.Add(t.set.service.Reservation); b.apart {
+				break
+			}
+		}
+		b.size = max(sum.CPU*1_000_000/largest.CPU, (sum.Memory>>10)*1_000_000/max(largest.Memory>>10, 1))
 	}
-	return b.tasks[0].set.service.HostPath() == ""
+}
+
+// fill finds hosts for tasks of a bundle, all of them if they may be apart, and appends them to hosts.
+func (u *upper) fill(b *bundle, tasks []*task, hosts []int32) []int32 {
+	r := u.ask(b)
+	if only := b.only(); only != "" {
+		h := u.w.order(only)
+		if !u.board.Admits(r, h) || !u.board.Fits(r, h) {
+			return hosts
+		}
+		u.board.Put(h, r)
+		return append(hosts, int32(h))
+	}
+	n := 1
+	if b.apart && len(u.needs.Free(b.tasks[0].set.service)) == 0 {
+		n = len(tasks)
+	}
+	r.Names = func(i int) placement.Task { return tasks[i].Task }
+	return u.board.Fill(r, n, hosts)
 }
 
 // pinNew chooses one host for a volume that no host has yet, with room for all tasks that mount it (and the volumes
@@ -83,8 +96,8 @@ func (u *upper) pinNew(b *bundle, free []*bundle) {
 	volumes := map[string]bool{}
 	add := func(b *bundle) bool {
 		grew := false
-		for _, t := range b.tasks {
-			for _, v := range u.needs.Free(t.set.service) {
+		for _, s := range b.services() {
+			for _, v := range u.needs.Free(s) {
 				grew = grew || !volumes[v.Name]
 				volumes[v.Name] = true
 			}
@@ -95,8 +108,8 @@ func (u *upper) pinNew(b *bundle, free []*bundle) {
 		return
 	}
 	touches := func(x *bundle) bool {
-		return slices.ContainsFunc(x.tasks, func(t *task) bool {
-			return slices.ContainsFunc(u.needs.Free(t.set.service), func(v *placement.VolumeSpec) bool { return volumes[v.Name] })
+		return slices.ContainsFunc(x.services(), func(s *placement.Service) bool {
+			return slices.ContainsFunc(u.needs.Free(s), func(v *placement.VolumeSpec) bool { return volumes[v.Name] })
 		})
 	}
 	for grew := true; grew; {
@@ -113,28 +126,37 @@ func (u *upper) pinNew(b *bundle, free []*bundle) {
 			together.tasks = append(together.tasks, x.tasks...)
 		}
 	}
-	if h, ok := u.board.Picker(u.ask(together)).Peek(); ok {
+	if h, ok := u.board.Best(u.ask(together)); ok {
 		for _, v := range u.p.Volumes {
 			if volumes[v.Name] {
-				u.needs.Pin(v.Name, u.o.Hosts[h].Name)
+				u.pin(v, u.o.Hosts[h].Name)
 			}
 		}
 	}
 }
 
+// services are those of the bundle's tasks.
+func (b *bundle) services() []*placement.Service {
+	if b.apart {
+		return []*placement.Service{b.tasks[0].set.service}
+	}
+	var all []*placement.Service
+	for _, t := range b.tasks {
+		if !slices.Contains(all, t.set.service) {
+			all = append(all, t.set.service)
+		}
+	}
+	return all
+}
+
 // refuse records that a bundle has no host, and why. What runs of it goes on as it is.
-func (u *upper) refuse(b *bundle, reasons []Reason) {
+func (u *upper) refuse(b *bundle) {
+	reasons := u.board.Reasons(u.ask(b))
+	if only := b.tasks[0].only; only != "" {
+		reasons = slices.DeleteFunc(reasons, func(r Reason) bool { return r.Host != only })
+	}
 	for _, t := range b.tasks {
 		t.unplaced = true
 		u.plan.Unplaced = append(u.plan.Unplaced, Unplaced{Task: t.Task, Reasons: reasons})
 	}
-}
-
-// reasons asks each host why it refuses a bundle; for a global service's task only its own host.
-func (u *upper) reasons(b *bundle) []Reason {
-	all := u.board.Reasons(u.ask(b))
-	if only := b.tasks[0].only; only != "" {
-		all = slices.DeleteFunc(all, func(r Reason) bool { return r.Host != only })
-	}
-	return all
 }

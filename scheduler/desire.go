@@ -51,12 +51,18 @@ func (u *upper) desireReplicas(st *set) {
 		}
 		st.tasks = slices.DeleteFunc(st.tasks, func(t *task) bool { return out[t] })
 	}
-	for len(st.tasks) < want {
-		t := u.newTask(st, st.next())
-		t.why = "new replica"
-		st.tasks = append(st.tasks, t)
+	if missing := want - len(st.tasks); missing > 0 {
+		st.tasks = slices.Grow(st.tasks, missing)
+		fresh := make([]task, missing)
+		for i := range fresh {
+			fresh[i] = task{Task: placement.Task{Service: st.service.Name, Number: st.next()}, set: st}
+			st.tasks = append(st.tasks, &fresh[i])
+		}
 	}
-	slices.SortFunc(st.tasks, func(a, b *task) int { return cmp.Compare(a.Number, b.Number) })
+	byNumber := func(a, b *task) int { return cmp.Compare(a.Number, b.Number) }
+	if !slices.IsSortedFunc(st.tasks, byNumber) {
+		slices.SortFunc(st.tasks, byNumber)
+	}
 }
 
 // desireGlobal wants one task on each host that the lasting filters admit.
@@ -85,8 +91,8 @@ func (u *upper) desireGlobal(st *set) {
 	for i := range u.o.Hosts {
 		h := &u.o.Hosts[i]
 		if on[h.Name] == nil && u.board.Admits(r, i) {
-			t := u.newTask(st, st.nextOn(h.Name, u.o.Recorded))
-			t.only, t.why = h.Name, "new task of a global service"
+			t := st.newTask(st.nextOn(h.Name, u.o.Recorded))
+			t.only = h.Name
 			st.tasks = append(st.tasks, t)
 		}
 	}

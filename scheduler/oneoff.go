@@ -67,9 +67,7 @@ func nameTaken(o *placement.Observation, name string) error {
 // oneOffSet is the one-off as a service with one task.
 func (u *upper) oneOffSet() *set {
 	st := &set{service: u.oneOff.Service, oneOff: true, selected: true}
-	t := u.newTask(st, 0)
-	t.name, t.why = u.oneOff.Name, "one-off"
-	st.tasks = []*task{t}
+	st.tasks = []*task{st.newTask(0)}
 	return st
 }
 

@@ -13,12 +13,18 @@ func (u *upper) place() {
 	all := u.bundles()
 	for {
 		u.board, u.needs = u.newBoard(), placement.NewNeeds(u.p, u.o)
+		u.pins++ // requests belong to a board
 		u.plan.Unplaced = nil
 		again := false
 		for _, b := range u.attempt(all) {
-			if !b.stuck && slices.ContainsFunc(b.tasks, func(t *task) bool { return t.old != nil }) {
-				b.stuck, again = true, true
-			}
+			b.pieces(func(tasks []*task) {
+				if !tasks[0].stuck && slices.ContainsFunc(tasks, func(t *task) bool { return t.old != nil }) {
+					again = true
+					for _, t := range tasks {
+						t.stuck = true
+					}
+				}
+			})
 		}
 		if !again {
 			return
@@ -26,12 +32,12 @@ func (u *upper) place() {
 	}
 }
 
-// attempt places all bundles and returns those that have no host.
+// attempt places all bundles and returns what has no host.
 func (u *upper) attempt(all []*bundle) []*bundle {
 	for _, b := range all {
 		for _, t := range b.tasks {
 			t.host, t.unplaced = "", false
-			if b.stuck && t.old != nil {
+			if t.stuck && t.old != nil {
 				u.board.Hold(u.w.order(t.old.Host), t.Task, t.old.Reservation, t.old.Ports)
 				u.board.HoldResources(u.w.order(t.old.Host), t.old.Resources)
 			}
@@ -41,20 +47,30 @@ func (u *upper) attempt(all []*bundle) []*bundle {
 	u.pinExisting()
 	var changed, free []*bundle
 	for _, b := range all {
-		switch host, ok := u.anchor(b); {
-		case !ok || b.stuck:
-			free = append(free, b)
-		case u.settled(b, host):
-			u.settle(b, host)
-		default:
-			changed = append(changed, b)
+		rest := &bundle{apart: b.apart}
+		b.pieces(func(tasks []*task) {
+			switch host, ok := u.anchor(b, tasks); {
+			case !ok || tasks[0].stuck:
+				rest.tasks = append(rest.tasks, tasks...)
+			case u.settled(tasks, host):
+				u.settle(tasks, host)
+			default:
+				changed = append(changed, &bundle{apart: b.apart, tasks: tasks})
+			}
+		})
+		if len(rest.tasks) > 0 {
+			free = append(free, rest)
 		}
 	}
 	for _, b := range changed {
-		host, ok := u.anchor(b) // asked again: a volume may have been pinned since
+		host, ok := u.anchor(b, b.tasks) // asked again: a volume may have been pinned since
 		if r := u.ask(b); ok && u.board.Fits(r, u.w.order(host)) {
 			u.board.Put(u.w.order(host), r)
-			u.assign(b, host)
+			u.assign(b.tasks, host)
+			continue
+		}
+		if last := len(free) - 1; b.apart && last >= 0 && free[last].apart && free[last].tasks[0].set == b.tasks[0].set {
+			free[last].tasks = append(free[last].tasks, b.tasks...)
 		} else {
 			free = append(free, b)
 		}
@@ -75,7 +91,9 @@ func (u *upper) holdOthers() {
 			continue
 		}
 		for _, t := range st.tasks {
-			decided[t.old] = true
+			if t.old != nil {
+				decided[t.old] = true
+			}
 		}
 		for _, d := range st.drops {
 			decided[d.c] = true
@@ -121,38 +139,40 @@ func (u *upper) pinExisting() {
 				}
 			}
 			for _, v := range free {
-				u.needs.Pin(v.Name, host)
+				u.pin(v, host)
 			}
 			break
 		}
 	}
 }
 
-// anchor is the host that a bundle is on already and may stay on: that of its first task that has a container, else
+// anchor is the host that tasks of a bundle are on already and may stay on: that of the first that has a container, else
 // the one that the store says it was put on (a command that was cut short is taken up where it was).
-func (u *upper) anchor(b *bundle) (string, bool) {
-	r := u.ask(b)
-	for _, t := range b.tasks {
+func (u *upper) anchor(b *bundle, tasks []*task) (string, bool) {
+	for _, t := range tasks {
 		if t.old != nil {
 			// --no-recreate leaves it where it is, whatever the file says now.
-			if u.opts.NoRecreate || u.board.Admits(r, u.w.order(t.old.Host)) {
+			if u.opts.NoRecreate || u.board.Admits(u.ask(b), u.w.order(t.old.Host)) {
 				return t.old.Host, true
 			}
 			break
 		}
 	}
-	for _, t := range b.tasks {
-		if known, ok := u.o.Recorded[t.Task]; ok && u.w.ready(known.Host) {
-			return known.Host, u.board.Admits(r, u.w.order(known.Host))
+	if len(u.o.Recorded) == 0 {
+		return "", false
+	}
+	for _, t := range tasks {
+		if known, ok := u.o.Recorded[t.Task]; ok && u.w.ready(known.Host) && (t.only == "" || t.only == known.Host) {
+			return known.Host, u.board.Admits(u.ask(b), u.w.order(known.Host))
 		}
 	}
 	return "", false
 }
 
-// settled reports whether all of a bundle runs on its host and nothing about what it reserves or publishes changes:
-// it stays without asking for room.
-func (u *upper) settled(b *bundle, host string) bool {
-	for _, t := range b.tasks {
+// settled reports whether all of the tasks run on the host and nothing about what they reserve or publish changes:
+// they stay without asking for room.
+func (u *upper) settled(tasks []*task, host string) bool {
+	for _, t := range tasks {
 		if t.old == nil || t.old.Host != host || !up(t.old) && !t.finished() {
 			return false
 		}
@@ -163,27 +183,36 @@ func (u *upper) settled(b *bundle, host string) bool {
 	return true
 }
 
-// settle holds the place of a bundle that stays.
-func (u *upper) settle(b *bundle, host string) {
-	for _, t := range b.tasks {
+// settle holds the place of tasks that stay.
+func (u *upper) settle(tasks []*task, host string) {
+	for _, t := range tasks {
 		if up(t.old) { // a finished job holds nothing
 			u.board.Hold(u.w.order(host), t.Task, t.set.service.Reservation, t.set.service.Ports)
 			u.board.HoldResources(u.w.order(host), t.set.service.Resources)
 		}
 	}
-	u.assign(b, host)
+	u.assign(tasks, host)
 }
 
-// assign decides for a host. It reports whether that pinned a volume, which narrows the choice of others.
-func (u *upper) assign(b *bundle, host string) (pinned bool) {
-	for _, t := range b.tasks {
+// assign decides for a host, and ties the volumes of the tasks to it.
+func (u *upper) assign(tasks []*task, host string) {
+	var of *set
+	for _, t := range tasks {
 		t.host = host
+		if t.set == of {
+			continue
+		}
+		of = t.set
 		for _, v := range u.needs.Sticky(t.set.service) {
 			if u.needs.Pinned(v.Name) == "" {
-				u.needs.Pin(v.Name, host)
-				pinned = true
+				u.pin(v, host)
 			}
 		}
 	}
-	return pinned
+}
+
+// pin ties a volume to a host, which narrows the choice of all that mount it.
+func (u *upper) pin(v *placement.VolumeSpec, host string) {
+	u.needs.Pin(v.Name, host)
+	u.pins++
 }

@@ -23,11 +23,8 @@ func (u *upper) survey(s *placement.Service, containers []*placement.Container, 
 	}
 	for n, all := range numbers {
 		if kept := u.elect(st, all); kept != nil {
-			t := u.newTask(st, n)
+			t := st.newTask(n)
 			t.old = kept
-			if !temporary(kept) && (kept.ConfigHash == s.ConfigHash || kept.Same) {
-				t.name = kept.Name // another tool or a --compatibility run may have named it otherwise
-			}
 			st.tasks = append(st.tasks, t)
 		} else {
 			st.memory = append(st.memory, n)
@@ -99,7 +96,7 @@ func (u *upper) remember(st *set, memory map[int]string) {
 		t := placement.Task{Service: st.service.Name, Number: number}
 		st.highest = max(st.highest, t.Number)
 		if u.w.unreachable(host) {
-			a := u.newTask(st, t.Number)
+			a := st.newTask(t.Number)
 			a.away, a.host = true, host
 			st.tasks = append(st.tasks, a)
 			st.memory = slices.DeleteFunc(st.memory, func(n int) bool { return n == t.Number })

@@ -12,20 +12,27 @@ import (
 type task struct {
 	placement.Task
 	set  *set
-	rank int                  // position among the service's tasks by number
 	old  *placement.Container // container that is there; nil for none
 	host string               // where it goes; "" while undecided and for unplaced tasks
-	away bool                 // on a host that does not answer: counted, left alone
 	only string               // host it must be on: a global service's task
+	rank int                  // position among the service's tasks by number
 
+	away     bool // on a host that does not answer: counted, left alone
 	unplaced bool
+	stuck    bool // has no other host: what runs of it holds its place
+
+	*work // nil until furnish: most of a decision is about tasks of which only the above counts
+}
+
+// work is what the plan does about a task.
+type work struct {
+	name     string // final container name
 	why      string // of a new container
 	recreate string // why the old container is replaced; "" keeps it
 	renews   bool   // the old container goes first, as a volume that it mounts is made anew
 	rejoins  string // network that is made anew under the container, which stays; "" for none
 	restart  bool   // stop and start, because a dependency is recreated
 
-	name      string // final container name
 	endpoints []placement.Endpoint
 	resolvers []netip.Addr
 
@@ -33,6 +40,31 @@ type task struct {
 	created, stopped, removed, started int
 	named                              int   // the step after which the final name is there
 	joins                              []int // the steps after which its overlays are there, which its start waits for
+}
+
+// furnish gives the tasks what a plan needs beyond a host.
+func (u *upper) furnish() {
+	n := 0
+	for _, st := range u.sets {
+		n += len(st.tasks)
+	}
+	all := make([]work, n)
+	for _, st := range u.sets {
+		for _, t := range st.tasks {
+			t.work, all = &all[0], all[1:]
+			*t.work = work{name: u.p.ContainerName(st.service, t.Number), created: none, stopped: none, removed: none, started: none, named: none}
+			switch c := t.old; {
+			case st.oneOff:
+				t.name, t.why = u.oneOff.Name, "one-off"
+			case c == nil && t.only != "":
+				t.why = "new task of a global service"
+			case c == nil && !t.away:
+				t.why = "new replica"
+			case c != nil && !temporary(c) && (c.ConfigHash == st.service.ConfigHash || c.Same):
+				t.name = c.Name // another tool or a --compatibility run may have named it otherwise
+			}
+		}
+	}
 }
 
 // moves reports whether the container that is there stands on the wrong host.
@@ -66,12 +98,8 @@ type set struct {
 	highest  int
 }
 
-func (u *upper) newTask(st *set, number int) *task {
-	return &task{
-		Task: placement.Task{Service: st.service.Name, Number: number}, set: st,
-		name:    u.p.ContainerName(st.service, number),
-		created: none, stopped: none, removed: none, started: none, named: none,
-	}
+func (st *set) newTask(number int) *task {
+	return &task{Task: placement.Task{Service: st.service.Name, Number: number}, set: st}
 }
 
 // wants reports whether the service has a task of that number; the tasks are sorted.

@@ -20,6 +20,7 @@ type upper struct {
 	networks map[string]*placement.NetworkSpec // by key
 	volumes  map[string]*placement.VolumeSpec  // by key
 	needs    *placement.Needs
+	pins     int // counts what makes requests stale: a new board, another volume that is tied to a host
 	board    *placement.Board
 
 	sets     []*set // enabled services by name
@@ -71,6 +72,7 @@ func (u *upper) run(command string) (*Plan, error) {
 	if len(u.plan.Unplaced) > 0 && !u.opts.Partial {
 		return u.plan, &UnplacedError{Project: u.p.Name, Command: command, Unplaced: u.plan.Unplaced}
 	}
+	u.furnish()
 	for _, step := range []func() error{u.allocate, u.decideRecreate, u.record, u.build} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("%s: %w", command, err)

@@ -1,0 +1,179 @@
+package placement
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Fill puts up to n requests like r on the hosts that suit them best and appends the host of each to hosts; less than n
+// come back when no host has room for more.
+//
+// The order is: soft rules (the hosts where most of them hold, by weight); spread preferences (fewest tasks of the service
+// in the value's hosts); then for Spread the fewest tasks of the service, the lowest load, the inventory's order; for
+// Binpack the highest load that has room.
+//
+// It does what putting one after the other does, but goes through the hosts in order of load once for a whole
+// round of the service, so that a task costs the same on ten hosts and on ten thousand.
+func (b *Board) Fill(r *Request, n int, hosts []int32) []int32 {
+	service := r.parts[0].index
+	b.services[service].on = slices.Grow(b.services[service].on, n*int(r.parts[0].count))
+	b.count(service)
+	defer b.forget()
+	return b.fill(r, n, hosts, true)
+}
+
+// Best is the host that Fill would choose for one request; ok is false when none has room.
+func (b *Board) Best(r *Request) (host int, ok bool) {
+	b.count(r.parts[0].index)
+	defer b.forget()
+	var one [1]int32
+	got := b.fill(r, 1, one[:0], false)
+	if len(got) == 0 {
+		return 0, false
+	}
+	return int(got[0]), true
+}
+
+// Admitted is the number of hosts that the lasting filters admit for r.
+func (b *Board) Admitted(r *Request) int {
+	if all := b.admitted(r); all != nil {
+		return all.len()
+	}
+	n := 0
+	for h := range b.hosts {
+		if b.ready(int32(h)) {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *Board) fill(r *Request, n int, hosts []int32, put bool) []int32 {
+	f := filler{b: b, r: r, n: n, hosts: hosts, put: put, admitted: b.admitted(r), plain: b.plainly(r)}
+	switch {
+	case r.strategy == Binpack:
+		f.pack()
+	case len(r.preferences) > 0:
+		f.spreadOver()
+	default:
+		f.spread()
+	}
+	return f.hosts
+}
+
+// plainly reports whether CPU and memory are all that tells whether a host has room for the request.
+func (b *Board) plainly(r *Request) bool {
+	capacity := false
+	for _, f := range b.passing {
+		switch f.(type) {
+		case capacityFilter:
+			capacity = true
+		default:
+			if f.applies(r) {
+				return false
+			}
+		}
+	}
+	return capacity
+}
+
+// filler is one Fill on its way.
+type filler struct {
+	b        *Board
+	r        *Request
+	n        int // requests that still want a host
+	hosts    []int32
+	put      bool // else the first host found is the answer, and nothing is put there
+	admitted set  // nil is all
+	plain    bool
+}
+
+// fits reports whether a host takes the request now.
+func (f *filler) fits(host int32) bool {
+	if f.admitted != nil && !f.admitted.has(host) {
+		return false
+	}
+	if f.plain {
+		return f.b.slots[host].free.holds(f.r.reservation)
+	}
+	return f.b.Fits(f.r, int(host))
+}
+
+// holds reports whether what is free has room: what is not wanted fits even where it is overdrawn.
+func (free Reservation) holds(r Reservation) bool {
+	return (r.CPU <= 0 || r.CPU <= free.CPU) && (r.Memory <= 0 || r.Memory <= free.Memory)
+}
+
+// take puts one request on a host.
+func (f *filler) take(host int32) {
+	if f.put {
+		if f.r.fixedPorts && f.r.Names != nil {
+			f.r.parts[0].task = f.r.Names(len(f.hosts))
+		}
+		f.b.Put(int(host), f.r)
+	}
+	f.hosts = append(f.hosts, host)
+	f.n--
+}
+
+// spread goes round after round: in each, hosts with the fewest tasks of the service get one more, in order of load.
+func (f *filler) spread() {
+	if f.admitted != nil && f.admitted.len() < len(f.b.hosts)/16 {
+		f.spreadFew()
+		return
+	}
+	b, counts := f.b, f.b.counts
+	for round := int32(0); f.n > 0; {
+		following := endless
+		for h := b.queue.lowest(0); h != noHost && f.n > 0; {
+			host := h
+			h = b.queue.after(h) // before the host moves on: where it comes in again, its turn is over
+			switch c := counts[host]; {
+			case c < round, c >= following:
+			case !f.fits(host):
+			case c > round:
+				following = c
+			default:
+				f.take(host)
+				following = min(following, counts[host])
+				if !f.put {
+					return
+				}
+			}
+		}
+		if following == endless {
+			return
+		}
+		round = following
+	}
+}
+
+// spreadFew is spread for few hosts among many: they are sorted instead of looked for.
+func (f *filler) spreadFew() {
+	l := level{f: f}
+	f.admitted.each(func(h int32) { l.hosts = append(l.hosts, h) })
+	for h := l.next(); h != noHost && f.n > 0; h = l.next() {
+		f.take(h)
+		l.filled()
+	}
+}
+
+// pack fills the hosts one after the other, those with the highest load first: a host that was filled is the fullest.
+func (f *filler) pack() {
+	var all []int32
+	for h := range f.b.hosts {
+		if f.b.ready(int32(h)) && f.fits(int32(h)) {
+			all = append(all, int32(h))
+		}
+	}
+	at := f.b.queue.at
+	slices.SortFunc(all, func(x, y int32) int { return cmp.Or(-cmp.Compare(at[x], at[y]), cmp.Compare(x, y)) })
+	for _, h := range all {
+		for f.n > 0 && f.fits(h) {
+			f.take(h)
+			if !f.put {
+				return
+			}
+		}
+	}
+}
