@@ -11,13 +11,13 @@ type Board struct {
 	queue    *queue // hosts that answer, by load
 	lasting  []filter
 	passing  []filter
-	devices  map[string]bool // that the inventory gives to some host
-	counts   []int32         // by host: tasks of the service that is being filled; else all 0
-	counting int             // that service, -1 for none
-	holds    map[string]set  // hosts where a constraint holds, by its text
-	classes  []int32         // by host: a number that hosts which constraints cannot tell apart share; nil while not worked out
-	kinds    int             // classes there are
-	groups   map[string]grouping
+	devices  map[string]bool  // that the inventory gives to some host
+	counts   []int32          // by host: tasks of the service that is being filled; else all 0
+	counting int              // that service, -1 for none
+	holds    map[string]set   // hosts where a constraint holds, by its text
+	classes  []int32          // by host: a number that hosts which constraints cannot tell apart share; nil while not worked out
+	kinds    int              // classes there are
+	trees    map[string]*tree // by the keys of preferences
 }
 
 // tally is what the board knows of a service.
@@ -47,7 +47,7 @@ func NewBoard(hosts []Host) *Board {
 	b := &Board{
 		hosts: hosts, slots: make([]slot, len(hosts)), names: map[string]int{}, devices: map[string]bool{},
 		queue: newQueue(len(hosts)), lasting: lasting, passing: passing, counts: make([]int32, len(hosts)), counting: -1,
-		holds: map[string]set{}, groups: map[string]grouping{},
+		holds: map[string]set{}, trees: map[string]*tree{},
 	}
 	for i := range hosts {
 		h, s := &hosts[i], &b.slots[i]

@@ -150,11 +150,27 @@ func (f *filler) spread() {
 
 // spreadFew is spread for few hosts among many: they are sorted instead of looked for.
 func (f *filler) spreadFew() {
-	l := level{f: f}
-	f.admitted.each(func(h int32) { l.hosts = append(l.hosts, h) })
-	for h := l.next(); h != noHost && f.n > 0; h = l.next() {
-		f.take(h)
-		l.filled()
+	b := f.b
+	var all []int32
+	for f.n > 0 {
+		all = all[:0]
+		f.admitted.each(func(h int32) {
+			if f.fits(h) {
+				all = append(all, h)
+			}
+		})
+		at, fewest := b.queue.at, endless
+		for _, h := range all {
+			fewest = min(fewest, b.counts[h])
+		}
+		all = slices.DeleteFunc(all, func(h int32) bool { return b.counts[h] > fewest })
+		slices.SortFunc(all, func(x, y int32) int { return cmp.Or(cmp.Compare(at[x], at[y]), cmp.Compare(x, y)) })
+		if len(all) == 0 {
+			return
+		}
+		for _, h := range all[:min(len(all), f.n)] {
+			f.take(h)
+		}
 	}
 }
 

@@ -47,6 +47,10 @@ func (u *upper) attempt(all []*bundle) []*bundle {
 	u.pinExisting()
 	var changed, free []*bundle
 	for _, b := range all {
+		if !u.knows(b) {
+			free = append(free, b)
+			continue
+		}
 		rest := &bundle{apart: b.apart}
 		b.pieces(func(tasks []*task) {
 			switch host, ok := u.anchor(b, tasks); {
@@ -144,6 +148,11 @@ func (u *upper) pinExisting() {
 			break
 		}
 	}
+}
+
+// knows reports whether any task of a bundle was there before.
+func (u *upper) knows(b *bundle) bool {
+	return len(u.o.Recorded) > 0 || slices.ContainsFunc(b.tasks, func(t *task) bool { return t.old != nil })
 }
 
 // anchor is the host that tasks of a bundle are on already and may stay on: that of the first that has a container, else
