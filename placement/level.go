@@ -8,125 +8,124 @@ import (
 
 // group is hosts that share the values of the first preferences. It gives out its hosts in the order of spread: with a
 // further preference, from the groups within it, else fewest tasks of the service, lowest load, inventory order.
+// Groups are numbers in a tree, so that what is moved about has no pointers.
 type group struct {
-	best   int32    // host to be filled next, noHost when none has room any more
-	tasks  int64    // of the service on all of its hosts, full ones included
-	weight int64    // its share beside the groups next to it
-	inner  []*group // a heap, best first; those without room are not in it
-	parent *group
+	best   int32   // host to be filled next, noHost when none has room any more
+	parent int32   // -1 for the root
+	tasks  int64   // of the service on all of its hosts, full ones included
+	weight int64   // its share beside the groups next to it
+	within []int32 // the groups in it, in order of their first hosts; nil for a leaf
+	inner  []int32 // the same as a heap, best first; those without room are not in it
 
-	// Of a group without inner ones:
+	// Of a leaf:
 	turn  []int32 // hosts whose turn it is, best first; up to at they had it
 	at    int
 	later []int32 // hosts that were met and have more tasks of the service
 }
 
-// spreader gives hosts to groups on demand, in order of load, so that a few tasks do not cost a look at all hosts.
+// tree is the groups of some preferences, worked out once for all services that have these.
+type tree struct {
+	groups []group // the root first
+	of     []int32 // by host: its leaf
+	met    set     // hosts that were given to their leaf: they come again when they are filled and move back in the queue
+}
+
+// spreader is a Fill with preferences. It gives hosts to leaves on demand, in order of load, so that a few tasks do not
+// cost a look at all hosts.
 type spreader struct {
 	*filler
-	tree   *tree
-	leaves []group
+	*tree
 	cursor int32 // host to give next; noHost when all were given
-	met    set   // hosts that were given: they come again when they are filled and move back in the queue
 }
 
 // spreadOver fills the group with the fewest tasks for its share, and within it likewise.
 func (f *filler) spreadOver() {
 	b := f.b
-	s := spreader{filler: f, tree: b.tree(f.r.preferences), cursor: b.queue.lowest(0), met: newSet(len(b.hosts))}
-	s.leaves = make([]group, s.tree.leaves)
-	leaf := 0
-	root := s.plant(&s.tree.root, &leaf)
+	s := spreader{filler: f, tree: b.tree(f.r.preferences), cursor: b.queue.lowest(0)}
+	s.reset()
 	for _, h := range b.services[f.r.parts[0].index].on {
 		if b.ready(h) && (f.admitted == nil || f.admitted.has(h)) {
-			for g := &s.leaves[s.tree.of[h]]; g != nil; g = g.parent {
-				g.tasks++
+			for g := s.of[h]; g >= 0; g = s.groups[g].parent {
+				s.groups[g].tasks++
 			}
 		}
 	}
-	s.grow(root)
-	for root.best != noHost && f.n > 0 {
+	s.grow(0)
+	for root := &s.groups[0]; root.best != noHost && f.n > 0; {
 		f.take(root.best)
 		if f.put {
-			s.filled(root)
+			s.filled(0)
 		}
 	}
 }
 
-// plant makes the groups of a node.
-func (s *spreader) plant(n *node, leaf *int) *group {
-	if n.inner == nil {
-		g := &s.leaves[*leaf]
-		g.weight = 1
-		*leaf++
-		return g
+// reset forgets what an earlier Fill left.
+func (t *tree) reset() {
+	clear(t.met)
+	for i := range t.groups {
+		g := &t.groups[i]
+		g.tasks, g.inner = 0, append(g.inner[:0], g.within...)
+		g.turn, g.at, g.later = g.turn[:0], 0, g.later[:0]
 	}
-	g := &group{weight: 1, inner: make([]*group, len(n.inner))}
-	for i := range n.inner {
-		g.inner[i] = s.plant(&n.inner[i], leaf)
-		g.inner[i].parent = g
-	}
-	return g
 }
 
 // grow finds the best host of each group.
-func (s *spreader) grow(g *group) {
-	if g.inner == nil {
-		g.best = s.next(g)
+func (s *spreader) grow(n int32) {
+	g := &s.groups[n]
+	if g.within == nil {
+		g.best = s.next(n)
 		return
 	}
-	g.inner = slices.DeleteFunc(g.inner, func(i *group) bool { s.grow(i); return i.best == noHost })
+	g.inner = slices.DeleteFunc(g.inner, func(i int32) bool { s.grow(i); return s.groups[i].best == noHost })
 	for i := len(g.inner)/2 - 1; i >= 0; i-- {
 		s.sink(g, i)
 	}
-	g.choose()
+	s.choose(g)
 }
 
-func (g *group) choose() {
+func (s *spreader) choose(g *group) {
 	g.best = noHost
 	if len(g.inner) > 0 {
-		g.best = g.inner[0].best
+		g.best = s.groups[g.inner[0]].best
 	}
 }
 
 // filled says that the best host of a group got one more.
-func (s *spreader) filled(g *group) {
+func (s *spreader) filled(n int32) {
+	g := &s.groups[n]
 	g.tasks += int64(s.r.parts[0].count)
-	if g.inner == nil {
+	if g.within == nil {
 		g.at++
-		g.best = s.next(g)
+		g.best = s.next(n)
 		return
 	}
 	first := g.inner[0]
-	if s.filled(first); first.best == noHost {
+	if s.filled(first); s.groups[first].best == noHost {
 		last := len(g.inner) - 1
 		g.inner[0] = g.inner[last]
 		g.inner = g.inner[:last]
-		if last == 0 {
-			g.best = noHost
-			return
-		}
 	}
 	s.sink(g, 0)
-	g.choose()
+	s.choose(g)
 }
 
-// next is the host of a group that is to be filled next, noHost when none has room any more.
-func (s *spreader) next(g *group) int32 {
+// next is the host of a leaf that is to be filled next, noHost when none has room any more.
+func (s *spreader) next(leaf int32) int32 {
+	g := &s.groups[leaf]
 	for {
 		for ; g.at < len(g.turn); g.at++ {
 			if h := g.turn[g.at]; s.fits(h) {
 				return h
 			}
 		}
-		if !s.meet(g) && !s.round(g) {
+		if !s.meet(leaf) && !s.round(g) {
 			return noHost
 		}
 	}
 }
 
-// meet goes on through the hosts until the group has got one without a task of the service; false when there are no more.
-func (s *spreader) meet(g *group) bool {
+// meet goes on through the hosts until the leaf has got one without a task of the service; false when there are no more.
+func (s *spreader) meet(leaf int32) bool {
 	b := s.b
 	for s.cursor != noHost {
 		h := s.cursor
@@ -135,12 +134,12 @@ func (s *spreader) meet(g *group) bool {
 			continue
 		}
 		s.met.add(int(h))
-		owner := &s.leaves[s.tree.of[h]]
+		owner := &s.groups[s.of[h]]
 		if b.counts[h] > 0 {
 			owner.later = append(owner.later, h)
 			continue
 		}
-		if owner.turn = append(owner.turn, h); owner == g {
+		if owner.turn = append(owner.turn, h); s.of[h] == leaf {
 			return true
 		}
 	}
@@ -160,92 +159,89 @@ func (s *spreader) round(g *group) bool {
 	for n < len(all) && b.counts[all[n]] == b.counts[all[0]] {
 		n++
 	}
-	g.turn, g.later, g.at = all[:n:n], all[n:], 0
+	g.later, g.turn, g.at = append(g.later[:0], all[n:]...), all[:n], 0
 	return n > 0
 }
 
 // less orders groups: fewest tasks for their share, then by their best hosts.
-func (s *spreader) less(g, o *group) bool {
+func (s *spreader) less(x, y int32) bool {
+	g, o := &s.groups[x], &s.groups[y]
 	if x, y := (g.tasks+1)*o.weight, (o.tasks+1)*g.weight; x != y {
 		return x < y
 	}
 	b := s.b
-	return cmp.Or(cmp.Compare(b.counts[g.best], b.counts[o.best]), cmp.Compare(b.queue.at[g.best], b.queue.at[o.best]),
-		cmp.Compare(g.best, o.best)) < 0
+	if x, y := b.counts[g.best], b.counts[o.best]; x != y {
+		return x < y
+	}
+	if x, y := b.queue.at[g.best], b.queue.at[o.best]; x != y {
+		return x < y
+	}
+	return g.best < o.best
 }
 
 // sink lets the inner group at i find its place below.
 func (s *spreader) sink(g *group, i int) {
+	heap := g.inner
 	for {
 		child := 2*i + 1
-		if child >= len(g.inner) {
+		if child >= len(heap) {
 			return
 		}
-		if child+1 < len(g.inner) && s.less(g.inner[child+1], g.inner[child]) {
+		if child+1 < len(heap) && s.less(heap[child+1], heap[child]) {
 			child++
 		}
-		if !s.less(g.inner[child], g.inner[i]) {
+		if !s.less(heap[child], heap[i]) {
 			return
 		}
-		g.inner[i], g.inner[child] = g.inner[child], g.inner[i]
+		heap[i], heap[child] = heap[child], heap[i]
 		i = child
 	}
 }
 
-// tree is the values of some preferences, each within those of the one before.
-type tree struct {
-	root   node
-	leaves int
-	of     []int32 // by host: its leaf, in the order of a walk through the tree
-}
-
-type node struct {
-	value string
-	inner []node // nil for a leaf
-}
-
-// tree is worked out once for all services with the same preferences.
+// tree finds or makes the groups of some preferences.
 func (b *Board) tree(preferences []Preference) *tree {
-	keys := make([]string, len(preferences))
+	names := make([]string, len(preferences))
 	for i, p := range preferences {
-		keys[i] = p.Spread
+		names[i] = p.Spread
 	}
-	name := strings.Join(keys, " ") // no key has a space
+	name := strings.Join(names, "\n")
 	if t := b.trees[name]; t != nil {
 		return t
 	}
-	t := &tree{of: make([]int32, len(b.hosts))}
+	t := &tree{of: make([]int32, len(b.hosts)), met: newSet(len(b.hosts))}
 	hosts := make([]int32, len(b.hosts))
 	for h := range hosts {
 		hosts[h] = int32(h)
 	}
-	t.root = b.branch(t, hosts, keys)
+	b.branch(t, hosts, preferences, -1, 1)
 	b.trees[name] = t
 	return t
 }
 
-// branch sorts hosts by the values of the first key, in order of first appearance, and those of each by the next one.
-func (b *Board) branch(t *tree, hosts []int32, keys []string) node {
-	if len(keys) == 0 {
+// branch makes the group of some hosts: those within it have the values of the first preference, in order of first
+// appearance. It returns its number.
+func (b *Board) branch(t *tree, hosts []int32, preferences []Preference, parent int32, weight int64) int32 {
+	n := int32(len(t.groups))
+	t.groups = append(t.groups, group{parent: parent, weight: weight})
+	if len(preferences) == 0 {
 		for _, h := range hosts {
-			t.of[h] = int32(t.leaves)
+			t.of[h] = n
 		}
-		t.leaves++
-		return node{}
+		return n
 	}
 	var values []string
 	by := map[string][]int32{}
 	for _, h := range hosts {
-		value, _ := attribute(&b.hosts[h], keys[0])
+		value, _ := attribute(&b.hosts[h], preferences[0].Spread)
 		if _, ok := by[value]; !ok {
 			values = append(values, value)
 		}
 		by[value] = append(by[value], h)
 	}
-	n := node{inner: make([]node, len(values))}
+	within := make([]int32, len(values))
 	for i, v := range values {
-		n.inner[i] = b.branch(t, by[v], keys[1:])
-		n.inner[i].value = v
+		within[i] = b.branch(t, by[v], preferences[1:], n, 1)
 	}
+	t.groups[n].within = within
 	return n
 }
