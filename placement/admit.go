@@ -4,7 +4,6 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
-	"strings"
 )
 
 // set is a set of hosts, a bit each.
@@ -46,7 +45,7 @@ func (s set) drop(o set) {
 	}
 }
 
-// admitted are the hosts that the lasting filters admit for a request; nil is all that answer. It does what asking Admits
+// admitted are the hosts that the lasting filters admit for a request, paused ones among them; nil is all. It does what asking Admits
 // of each host does, but a constraint is worked out once for all services that have it.
 func (b *Board) admitted(r *Request) set {
 	var all set
@@ -54,7 +53,7 @@ func (b *Board) admitted(r *Request) set {
 		if all == nil {
 			all = newSet(len(b.hosts))
 			for h := range b.hosts {
-				if b.ready(int32(h)) {
+				if b.keeps(int32(h)) {
 					all.add(h)
 				}
 			}
@@ -63,11 +62,13 @@ func (b *Board) admitted(r *Request) set {
 	}
 	for _, f := range b.lasting {
 		switch f := f.(type) {
-		case readyFilter:
+		case readyFilter, drainFilter: // such hosts are not in the queue
 		case constraintFilter:
 			for i := range r.parts {
 				for j := range r.parts[i].service.Constraints {
-					begin().keep(b.where(&r.parts[i].service.Constraints[j]))
+					if c := &r.parts[i].service.Constraints[j]; !c.Soft && c.Kind() == AboutHost {
+						begin().keep(b.where(c))
+					}
 				}
 			}
 		case needFilter:
@@ -107,7 +108,7 @@ func (b *Board) where(c *Constraint) set {
 		return s
 	}
 	s := newSet(len(b.hosts))
-	if len(b.holds) < fewConstraints || c.identity() {
+	if len(b.holds) < fewConstraints || c.Identity() {
 		for h := range b.hosts {
 			if c.Match(&b.hosts[h]) {
 				s.add(h)
@@ -134,15 +135,6 @@ func (b *Board) where(c *Constraint) set {
 	return s
 }
 
-// identity reports whether a constraint is about what each host has of its own.
-func (c *Constraint) identity() bool {
-	switch strings.ToLower(c.Key) {
-	case "node.id", "node.name", "node.hostname", "node.ip":
-		return true
-	}
-	return false
-}
-
 // classify numbers the classes of hosts that constraints without identity cannot tell apart.
 func (b *Board) classify() {
 	if b.classes != nil {
@@ -158,6 +150,9 @@ func (b *Board) classify() {
 		write(h.OS)
 		write(h.Arch)
 		write(h.Version)
+		write(h.Kernel)
+		write(h.System)
+		write(h.StorageDriver)
 		for _, labels := range []map[string]string{h.Labels, h.EngineLabels} {
 			for _, l := range slices.Sorted(maps.Keys(labels)) {
 				write(l)

@@ -4,20 +4,22 @@ package placement
 // into the slice that NewBoard got, services are indexes handed out by Service: there is no map in the inner loop.
 // A Board is not safe for concurrent use.
 type Board struct {
-	hosts    []Host
-	slots    []slot
-	names    map[string]int // service name → index
-	services []tally
-	queue    *queue // hosts that answer, by load
-	lasting  []filter
-	passing  []filter
-	devices  map[string]bool  // that the inventory gives to some host
-	counts   []int32          // by host: tasks of the service that is being filled; else all 0
-	counting int              // that service, -1 for none
-	holds    map[string]set   // hosts where a constraint holds, by its text
-	classes  []int32          // by host: a number that hosts which constraints cannot tell apart share; nil while not worked out
-	kinds    int              // classes there are
-	trees    map[string]*tree // by the keys of preferences
+	hosts     []Host
+	slots     []slot
+	names     map[string]int // service name → index
+	services  []tally
+	queue     *queue // hosts that take tasks, by load
+	lost      set    // hosts that Lose took out
+	lasting   []filter
+	passing   []filter
+	excluding bool             // some service has a hard rule that keeps others off its hosts
+	devices   map[string]bool  // that the inventory gives to some host
+	counts    []int32          // by host: tasks of the service that is being filled; else all 0
+	counting  int              // that service, -1 for none
+	holds     map[string]set   // hosts where a constraint holds, by its text
+	classes   []int32          // by host: a number that hosts which constraints cannot tell apart share; nil while not worked out
+	kinds     int              // classes there are
+	trees     map[string]*tree // by the keys of preferences
 }
 
 // tally is what the board knows of a service.
@@ -46,7 +48,7 @@ type heldPort struct {
 func NewBoard(hosts []Host) *Board {
 	b := &Board{
 		hosts: hosts, slots: make([]slot, len(hosts)), names: map[string]int{}, devices: map[string]bool{},
-		queue: newQueue(len(hosts)), lasting: lasting, passing: passing, counts: make([]int32, len(hosts)), counting: -1,
+		queue: newQueue(len(hosts)), lost: newSet(len(hosts)), lasting: lasting, passing: passing, counts: make([]int32, len(hosts)), counting: -1,
 		holds: map[string]set{}, trees: map[string]*tree{},
 	}
 	for i := range hosts {
@@ -63,7 +65,7 @@ func NewBoard(hosts []Host) *Board {
 				s.ports = append(s.ports, heldPort{Port: p})
 			}
 		}
-		if h.State == Ready {
+		if h.State == Ready && h.Availability != Pause && h.Availability != Drain {
 			b.queue.insert(int32(i), s.load())
 		}
 	}
@@ -134,10 +136,19 @@ func (b *Board) HoldResources(host int, r Resources) {
 }
 
 // Lose takes a host out of the choice: nothing is put there any more. What it held counts no longer.
-func (b *Board) Lose(host int) { b.queue.remove(int32(host)) }
+func (b *Board) Lose(host int) {
+	b.lost.add(host)
+	b.queue.remove(int32(host))
+}
 
-// ready reports whether a host is in the choice.
-func (b *Board) ready(host int32) bool { return b.queue.at[host] >= 0 }
+// open reports whether a host takes tasks: it answers, and is neither paused nor drained.
+func (b *Board) open(host int32) bool { return b.queue.at[host] >= 0 }
+
+// keeps reports whether what is on a host may stay there: a paused host's tasks do.
+func (b *Board) keeps(host int32) bool {
+	h := &b.hosts[host]
+	return h.State == Ready && h.Availability != Drain && !b.lost.has(host)
+}
 
 func (s *slot) hold(r Reservation) { s.used, s.free = s.used.Add(r), s.free.Sub(r) }
 

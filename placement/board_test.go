@@ -69,11 +69,11 @@ func TestBinpackFillsTheFullestHostThatStillFits(t *testing.T) {
 func TestPreferencesSpreadOverLabelValuesFirst(t *testing.T) {
 	hosts := []Host{ready("a1", 4000, "zone", "a", "rack", "1"), ready("a2", 4000, "zone", "a", "rack", "2"),
 		ready("a3", 4000, "zone", "a", "rack", "2"), ready("b1", 4000, "zone", "b"), ready("none", 4000)}
-	zones := []Preference{{"node.labels.zone"}}
+	zones := []Preference{{Spread: "node.labels.zone"}}
 	if got, want := fill(NewBoard(hosts), &Service{Name: "web", Preferences: zones}, 6), "a1 b1 none a2 b1 none"; got != want {
 		t.Errorf("by zone: got %s, want %s", got, want)
 	}
-	racks := []Preference{{"node.labels.zone"}, {"node.labels.rack"}}
+	racks := []Preference{{Spread: "node.labels.zone"}, {Spread: "node.labels.rack"}}
 	if got, want := fill(NewBoard(hosts[:4]), &Service{Name: "web", Preferences: racks}, 8), "a1 b1 a2 b1 a3 b1 a1 b1"; got != want {
 		t.Errorf("by zone and rack: got %s, want %s", got, want)
 	}
@@ -81,7 +81,7 @@ func TestPreferencesSpreadOverLabelValuesFirst(t *testing.T) {
 
 func TestAFullValueDoesNotStopASpread(t *testing.T) {
 	hosts := []Host{ready("a", 1000, "zone", "a"), ready("b", 4000, "zone", "b")}
-	s := &Service{Name: "web", Preferences: []Preference{{"node.labels.zone"}}, Reservation: Reservation{CPU: 1000}}
+	s := &Service{Name: "web", Preferences: []Preference{{Spread: "node.labels.zone"}}, Reservation: Reservation{CPU: 1000}}
 	if got, want := fill(NewBoard(hosts), s, 6), "a b b b b -"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -99,7 +99,7 @@ func TestEachRefusalIsASentence(t *testing.T) {
 		want    string
 	}{
 		"unreachable":     {host: Host{State: Unreachable, Problem: "no route to host"}, want: "unreachable: no route to host"},
-		"constraint":      {host: free, service: Service{Constraints: []Constraint{{"node.labels.type", "==", "worker"}}}, want: `label type is "db", constraint wants worker`},
+		"constraint":      {host: free, service: Service{Constraints: []Constraint{{Key: "node.labels.type", Op: Equal, Value: "worker"}}}, want: `label type is "db", constraint wants worker`},
 		"platform":        {host: free, service: Service{Platform: "linux/arm64/v8"}, want: "platform is linux/amd64, linux/arm64/v8 wanted"},
 		"same platform":   {host: free, service: Service{Platform: "linux/x86_64"}},
 		"arch alone":      {host: free, service: Service{Platform: "arm64"}, want: "platform is linux/amd64, arm64 wanted"},
@@ -177,12 +177,13 @@ func naive(b *Board, r *Request) int {
 		}
 		return slices.Compare([]int{int(count(x)), int(lx), x}, []int{int(count(y)), int(ly), y}) < 0
 	}
+	scores, most := b.scores(r), int32(-1) // the best score of a host with room
 	var best func(hosts []int, preferences []Preference) int
 	best = func(hosts []int, preferences []Preference) int {
 		chosen := -1
 		if len(preferences) == 0 || r.strategy == Binpack {
 			for _, h := range hosts {
-				if b.Fits(r, h) && (chosen < 0 || better(h, chosen)) {
+				if b.Fits(r, h) && (scores == nil || scores[h] == most) && (chosen < 0 || better(h, chosen)) {
 					chosen = h
 				}
 			}
@@ -197,7 +198,8 @@ func naive(b *Board, r *Request) int {
 		of := ""
 		for _, v := range slices.Sorted(maps.Keys(groups)) {
 			h := best(groups[v], preferences[1:])
-			if h >= 0 && (chosen < 0 || tasks[v] < tasks[of] || tasks[v] == tasks[of] && better(h, chosen)) {
+			x, y := (int(tasks[v])+1)*preferences[0].Share(of), (int(tasks[of])+1)*preferences[0].Share(v)
+			if h >= 0 && (chosen < 0 || x < y || x == y && better(h, chosen)) {
 				chosen, of = h, v
 			}
 		}
@@ -207,6 +209,9 @@ func naive(b *Board, r *Request) int {
 	for h := range b.hosts {
 		if b.Admits(r, h) {
 			admitted = append(admitted, h)
+			if scores != nil && b.Fits(r, h) {
+				most = max(most, scores[h])
+			}
 		}
 	}
 	return best(admitted, r.preferences)
@@ -220,6 +225,7 @@ func drawBoard(t *rapid.T) (hosts []Host, board func() *Board) {
 		if rapid.IntRange(0, 9).Draw(t, "down") == 0 {
 			h.State = Unreachable
 		}
+		h.Availability = rapid.SampledFrom([]Availability{"", "", "", Active, Pause, Drain}).Draw(t, "availability")
 		hosts = append(hosts, h)
 	}
 	type held struct{ host, service int }
@@ -241,12 +247,26 @@ func drawRequest(t *rapid.T, name string) *Service {
 		Strategy: rapid.SampledFrom([]Strategy{Spread, Spread, Binpack}).Draw(t, "strategy"), MaxPerHost: rapid.IntRange(0, 2).Draw(t, "max")}
 	for _, key := range []string{"zone", "rack"}[:rapid.IntRange(0, 2).Draw(t, "levels")] {
 		s.Preferences = append(s.Preferences, Preference{Spread: "node.labels." + key})
+		if rapid.Bool().Draw(t, "by shares") {
+			s.Preferences[len(s.Preferences)-1].Shares = []Share{{"a", 3}, {"1", 2}}
+		}
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "rules about services") {
+		c, err := ParseConstraint("service " + rapid.SampledFrom([]string{"==", "!=", "!="}).Draw(t, "operator") + " " +
+			rapid.SampledFrom([]string{"web", "app", "db", "other", "*"}).Draw(t, "service") +
+			rapid.SampledFrom([]string{"", " ~", " ~3"}).Draw(t, "soft"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Constraints = append(s.Constraints, c)
 	}
 	switch rapid.IntRange(0, 3).Draw(t, "constrained") {
 	case 0:
-		s.Constraints = []Constraint{{Key: "node.labels.zone", Op: "!=", Value: "a"}}
+		s.Constraints = append(s.Constraints, Constraint{Key: "node.labels.zone", Op: "!=", Value: "a"})
 	case 1:
-		s.Constraints = []Constraint{{Key: "node.name", Op: "==", Value: rapid.SampledFrom([]string{"0", "1", "2"}).Draw(t, "only")}}
+		s.Constraints = append(s.Constraints, Constraint{Key: "node.name", Op: "==", Value: rapid.SampledFrom([]string{"0", "1", "2"}).Draw(t, "only")})
+	case 2:
+		s.Constraints = append(s.Constraints, Constraint{Key: "node.labels.rack", Op: "==", Value: "1", Soft: true, Weight: 2})
 	}
 	if rapid.IntRange(0, 4).Draw(t, "port") == 0 {
 		s.Ports = []Port{{Published: 80, Protocol: "tcp"}}
@@ -283,7 +303,7 @@ func TestSafetyFillChoosesWhatALookAtAllHostsWould(t *testing.T) {
 				if b.slots[h].used != plain.slots[h].used || b.slots[h].tasks != plain.slots[h].tasks {
 					t.Fatalf("host %d holds %+v, want %+v", h, b.slots[h], plain.slots[h])
 				}
-				if at := b.queue.at[h]; at >= 0 && at != b.slots[h].load() || (at >= 0) != (hosts[h].State == Ready) {
+				if at := b.queue.at[h]; at >= 0 && at != b.slots[h].load() || (at >= 0) != (hosts[h].State == Ready && hosts[h].Availability != Pause && hosts[h].Availability != Drain) {
 					t.Fatalf("host %d waits at %d with load %d", h, at, b.slots[h].load())
 				}
 				if b.counts[h] != 0 {

@@ -2,6 +2,7 @@ package placement
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 )
 
@@ -34,14 +35,11 @@ func (b *Board) Best(r *Request) (host int, ok bool) {
 	return int(got[0]), true
 }
 
-// Admitted is the number of hosts that the lasting filters admit for r.
+// Admitted is the number of hosts that take tasks and that the lasting filters admit for r.
 func (b *Board) Admitted(r *Request) int {
-	if all := b.admitted(r); all != nil {
-		return all.len()
-	}
-	n := 0
-	for h := range b.hosts {
-		if b.ready(int32(h)) {
+	all, n := b.admitted(r), 0
+	for h := range int32(len(b.hosts)) {
+		if b.open(h) && (all == nil || all.has(h)) {
 			n++
 		}
 	}
@@ -49,32 +47,65 @@ func (b *Board) Admitted(r *Request) int {
 }
 
 func (b *Board) fill(r *Request, n int, hosts []int32, put bool) []int32 {
-	f := filler{b: b, r: r, n: n, hosts: hosts, put: put, admitted: b.admitted(r), plain: b.plainly(r)}
-	switch {
-	case r.strategy == Binpack:
-		f.pack()
-	case len(r.preferences) > 0:
-		f.spreadOver()
-	default:
-		f.spread()
+	f := filler{b: b, r: r, n: n, hosts: hosts, put: put, lasting: b.admitted(r)}
+	f.admitted = f.lasting
+	f.ask()
+	if r.beside {
+		may, single, wants := b.besides(r)
+		if f.single = single; may != nil {
+			f.narrow(may)
+		}
+		if wants && n > 1 { // the first decides where the others may be
+			if first := b.fill(r, 1, hosts, put); len(first) > len(hosts) {
+				return b.fill(r, n-1, first, put)
+			}
+			return hosts
+		}
+	}
+	scores := b.scores(r)
+	if scores == nil {
+		f.run()
+		return f.hosts
+	}
+	if n > 1 && r.changes() {
+		for range n {
+			more := b.fill(r, 1, hosts, put)
+			if len(more) == len(hosts) {
+				break
+			}
+			hosts = more
+		}
+		return hosts
+	}
+	// Hosts that agree with more of the soft rules first, as long as they have room.
+	admitted := f.admitted
+	for _, score := range slices.Backward(slices.Compact(slices.Sorted(slices.Values(scores)))) {
+		tier := newSet(len(b.hosts))
+		for h, s := range scores {
+			if s == score {
+				tier.add(h)
+			}
+		}
+		f.admitted = admitted
+		f.narrow(tier)
+		if f.run(); f.n == 0 {
+			break
+		}
 	}
 	return f.hosts
 }
 
-// plainly reports whether CPU and memory are all that tells whether a host has room for the request.
-func (b *Board) plainly(r *Request) bool {
-	capacity := false
-	for _, f := range b.passing {
-		switch f.(type) {
-		case capacityFilter:
-			capacity = true
-		default:
-			if f.applies(r) {
-				return false
-			}
-		}
+func (f *filler) run() {
+	switch {
+	case f.r.strategy == Binpack:
+		f.pack()
+	case f.r.strategy == Random:
+		f.random()
+	case len(f.r.preferences) > 0:
+		f.spreadOver()
+	default:
+		f.spread()
 	}
-	return capacity
 }
 
 // filler is one Fill on its way.
@@ -83,20 +114,52 @@ type filler struct {
 	r        *Request
 	n        int // requests that still want a host
 	hosts    []int32
-	put      bool // else the first host found is the answer, and nothing is put there
-	admitted set  // nil is all
-	plain    bool
+	put      bool     // else the first host found is the answer, and nothing is put there
+	lasting  set      // hosts that the lasting filters admit; nil is all
+	admitted set      // those of them that may be chosen
+	capacity bool     // CPU and memory count
+	asked    []filter // what else tells whether a host has room
+	single   bool     // one request a host, because its tasks do not want to be together
+}
+
+// ask finds out which filters a host has to be asked about each time.
+func (f *filler) ask() {
+	for _, x := range f.b.passing {
+		switch x.(type) {
+		case pauseFilter: // such hosts are not in the queue
+		case besideFilter: // worked out for all hosts at once
+		case capacityFilter:
+			f.capacity = true
+		default:
+			if x.applies(f.r) {
+				f.asked = append(f.asked, x)
+			}
+		}
+	}
+}
+
+// narrow leaves only hosts of a set.
+func (f *filler) narrow(to set) {
+	if f.admitted == nil {
+		f.admitted = to
+		return
+	}
+	f.admitted = slices.Clone(f.admitted)
+	f.admitted.keep(to)
 }
 
 // fits reports whether a host takes the request now.
 func (f *filler) fits(host int32) bool {
-	if f.admitted != nil && !f.admitted.has(host) {
+	if f.admitted != nil && !f.admitted.has(host) || f.capacity && !f.b.slots[host].free.holds(f.r.reservation) ||
+		f.single && f.b.counts[host] > 0 {
 		return false
 	}
-	if f.plain {
-		return f.b.slots[host].free.holds(f.r.reservation)
+	for _, x := range f.asked {
+		if !x.passes(f.b, f.r, int(host)) {
+			return false
+		}
 	}
-	return f.b.Fits(f.r, int(host))
+	return true
 }
 
 // holds reports whether what is free has room: what is not wanted fits even where it is overdrawn.
@@ -155,7 +218,7 @@ func (f *filler) spreadFew() {
 	for f.n > 0 {
 		all = all[:0]
 		f.admitted.each(func(h int32) {
-			if f.fits(h) {
+			if b.open(h) && f.fits(h) {
 				all = append(all, h)
 			}
 		})
@@ -178,7 +241,7 @@ func (f *filler) spreadFew() {
 func (f *filler) pack() {
 	var all []int32
 	for h := range f.b.hosts {
-		if f.b.ready(int32(h)) && f.fits(int32(h)) {
+		if f.b.open(int32(h)) && f.fits(int32(h)) {
 			all = append(all, int32(h))
 		}
 	}
@@ -190,6 +253,36 @@ func (f *filler) pack() {
 			if !f.put {
 				return
 			}
+		}
+	}
+}
+
+// random takes any host that has room, by a sequence of numbers that the seed, the service and the number of its tasks
+// decide (splitmix64).
+func (f *filler) random() {
+	var all []int32
+	for h := range f.b.hosts {
+		if f.b.open(int32(h)) && f.fits(int32(h)) {
+			all = append(all, int32(h))
+		}
+	}
+	s := f.r.parts[0].service
+	state := s.Seed
+	for _, c := range []byte(s.Name) {
+		state = state*1099511628211 + uint64(c)
+	}
+	state += uint64(len(f.b.services[f.r.parts[0].index].on)) << 32
+	for len(all) > 0 && f.n > 0 {
+		state += 0x9e3779b97f4a7c15
+		z := state
+		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+		z = (z ^ z>>27) * 0x94d049bb133111eb
+		high, _ := bits.Mul64(z^z>>31, uint64(len(all)))
+		if h := all[high]; f.fits(h) {
+			f.take(h)
+		} else {
+			all[high] = all[len(all)-1]
+			all = all[:len(all)-1]
 		}
 	}
 }

@@ -17,10 +17,10 @@ type filter interface {
 // lasting filters do not depend on what is on a host; a picker asks them once a host. passing filters do. What one host
 // alone is asked is what would fail there anyway.
 var (
-	lasting      = []filter{readyFilter{}, constraintFilter{}, platformFilter{}, deviceFilter{}, needFilter{}}
-	passing      = []filter{portFilter{}, maxFilter{}, capacityFilter{}, resourceFilter{}}
-	lastingAlone = []filter{readyFilter{}, needFilter{}}
-	passingAlone = []filter{portFilter{}}
+	lasting      = []filter{readyFilter{}, drainFilter{}, constraintFilter{}, platformFilter{}, deviceFilter{}, needFilter{}}
+	passing      = []filter{pauseFilter{}, besideFilter{}, portFilter{}, maxFilter{}, capacityFilter{}, resourceFilter{}}
+	lastingAlone = []filter{readyFilter{}, drainFilter{}, needFilter{}}
+	passingAlone = []filter{pauseFilter{}, portFilter{}}
 )
 
 // readyFilter wants a host that answers.
@@ -28,7 +28,9 @@ type readyFilter struct{}
 
 func (readyFilter) applies(*Request) bool { return true }
 
-func (readyFilter) passes(b *Board, _ *Request, host int) bool { return b.ready(int32(host)) }
+func (readyFilter) passes(b *Board, _ *Request, host int) bool {
+	return b.hosts[host].State == Ready && !b.lost.has(int32(host))
+}
 
 func (readyFilter) explain(b *Board, _ *Request, host int) string {
 	if p := b.hosts[host].Problem; p != "" {
@@ -37,7 +39,7 @@ func (readyFilter) explain(b *Board, _ *Request, host int) string {
 	return "unreachable"
 }
 
-// constraintFilter wants all constraints of all services to hold.
+// constraintFilter wants all hard constraints of all services about hosts to hold.
 type constraintFilter struct{}
 
 func (constraintFilter) applies(r *Request) bool {
@@ -55,10 +57,8 @@ func (f constraintFilter) passes(b *Board, r *Request, host int) bool {
 
 func (constraintFilter) broken(b *Board, r *Request, host int) *Constraint {
 	for i := range r.parts {
-		for j := range r.parts[i].service.Constraints {
-			if c := &r.parts[i].service.Constraints[j]; !c.Match(&b.hosts[host]) {
-				return c
-			}
+		if c := r.parts[i].service.Unmet(&b.hosts[host]); c != nil {
+			return c
 		}
 	}
 	return nil

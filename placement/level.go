@@ -44,7 +44,7 @@ func (f *filler) spreadOver() {
 	s := spreader{filler: f, tree: b.tree(f.r.preferences), cursor: b.queue.lowest(0)}
 	s.reset()
 	for _, h := range b.services[f.r.parts[0].index].on {
-		if b.ready(h) && (f.admitted == nil || f.admitted.has(h)) {
+		if b.keeps(h) && (f.lasting == nil || f.lasting.has(h)) {
 			for g := s.of[h]; g >= 0; g = s.groups[g].parent {
 				s.groups[g].tasks++
 			}
@@ -202,7 +202,7 @@ func (s *spreader) sink(g *group, i int) {
 func (b *Board) tree(preferences []Preference) *tree {
 	names := make([]string, len(preferences))
 	for i, p := range preferences {
-		names[i] = p.Spread
+		names[i] = p.String()
 	}
 	name := strings.Join(names, "\n")
 	if t := b.trees[name]; t != nil {
@@ -240,7 +240,7 @@ func (b *Board) branch(t *tree, hosts []int32, preferences []Preference, parent 
 	}
 	within := make([]int32, len(values))
 	for i, v := range values {
-		within[i] = b.branch(t, by[v], preferences[1:], n, 1)
+		within[i] = b.branch(t, by[v], preferences[1:], n, int64(preferences[0].Share(v)))
 	}
 	t.groups[n].within = within
 	return n

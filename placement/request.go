@@ -8,7 +8,9 @@ type Request struct {
 	needs       []Need
 	preferences []Preference
 	strategy    Strategy
+	wishes      []SoftNeed
 	fixedPorts  bool
+	beside      bool // a hard rule about services is to be asked
 
 	// Names, if set, is what the first task of each request that Fill puts goes by, counted from 0; for messages.
 	Names func(i int) Task
@@ -35,6 +37,9 @@ func (b *Board) NewRequest(s *Service, t Task, needs ...Need) *Request {
 	return r
 }
 
+// Wish adds what some hosts have and the request would rather have than not.
+func (r *Request) Wish(wishes ...SoftNeed) { r.wishes = append(r.wishes, wishes...) }
+
 // Add lets one more task stand beside the others of the request. Strategy and preferences stay those of the first.
 func (b *Board) Add(r *Request, s *Service, t Task, needs ...Need) {
 	r.needs = append(r.needs, needs...)
@@ -49,6 +54,8 @@ func (b *Board) Add(r *Request, s *Service, t Task, needs ...Need) {
 			return
 		}
 	}
+	b.Know(s)
+	r.beside = r.beside || b.minds(s)
 	r.parts = append(r.parts, part{service: s, index: b.Service(s.Name), count: 1, task: t})
 }
 
@@ -100,4 +107,10 @@ func (b *Board) Reasons(r *Request) []Reason {
 type Reason struct {
 	Host string
 	Text string // `label type is "db", constraint wants worker`, "0.5 of 4 CPUs free, 1 wanted"
+}
+
+// SoftNeed is something that only some hosts have and that a task would rather have.
+type SoftNeed struct {
+	Hosts  []bool // by host index
+	Weight int    // how much it counts beside other soft rules
 }

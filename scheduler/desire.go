@@ -90,7 +90,7 @@ func (u *upper) desireGlobal(st *set) {
 	st.tasks = kept
 	for i := range u.o.Hosts {
 		h := &u.o.Hosts[i]
-		if on[h.Name] == nil && u.board.Admits(r, i) {
+		if on[h.Name] == nil && h.Availability != placement.Pause && u.board.Admits(r, i) {
 			t := st.newTask(st.nextOn(h.Name, u.o.Recorded))
 			t.only = h.Name
 			st.tasks = append(st.tasks, t)
