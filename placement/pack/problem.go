@@ -12,6 +12,8 @@ type Host struct {
 	// Free is what is left of each resource. It may be negative where more is held than there is: then only items fit
 	// that want nothing of it.
 	Free []int64
+	// Size is what the host has of each resource when nothing runs there; nil is Free. Only Online asks.
+	Size []int64
 	// Used says that something runs there already. Used hosts are filled first and cost nothing.
 	Used bool
 	// Has and Avoids are the keys of what runs there already, see Kind.
