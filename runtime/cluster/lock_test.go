@@ -15,6 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
 	"berth/runtime/cluster"
 	"berth/runtime/ledger"
 	"berth/runtime/store"
@@ -75,7 +79,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) (context.Context, fixture) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), embeddedtest.StartLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*embeddedtest.StartLimit)
 	t.Cleanup(cancel)
 	c := embeddedtest.Start(t, 1)
 	st := c.Open(t)
@@ -292,6 +296,23 @@ func TestProjectsAreLockedApart(t *testing.T) {
 	unlock(ctx, t, a)
 }
 
+// endLease ends the lease that a key hangs on, as its running out does.
+func (f fixture) endLease(ctx context.Context, t *testing.T, key string) {
+	t.Helper()
+	conn, err := grpc.NewClient(f.cluster.Endpoints(t)[0], grpc.WithTransportCredentials(credentials.NewTLS(f.cluster.TLS)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	got, err := etcdserverpb.NewKVClient(conn).Range(ctx, &etcdserverpb.RangeRequest{Key: []byte(key)})
+	if err != nil || len(got.Kvs) != 1 {
+		t.Fatalf("%s: %v, %v", key, got, err)
+	}
+	if _, err := etcdserverpb.NewLeaseClient(conn).LeaseRevoke(ctx, &etcdserverpb.LeaseRevokeRequest{ID: got.Kvs[0].Lease}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestALostLockIsKnownAndGuardsItsTransactions(t *testing.T) {
 	ctx, f := newFixture(t)
 	l := lock(ctx, t, f.st, "shop")
@@ -312,6 +333,7 @@ func TestALostLockIsKnownAndGuardsItsTransactions(t *testing.T) {
 	<-l.Lost()
 	next := start(ctx, other, "shop")
 	<-next.waits // this very process lives, so the lease must end first
+	f.endLease(ctx, t, ledger.LockKey("shop"))
 	unlock(ctx, t, next.held(ctx, t))
 	if _, err := other.Commit(ctx, txn); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("a transaction under a lost lock: %v, want ErrConflict", err)

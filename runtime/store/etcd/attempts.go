@@ -15,9 +15,12 @@ import (
 type attempts struct {
 	mu     sync.Mutex
 	failed map[string]error // by endpoint; absent after a success
+	noted  chan struct{}    // closed, and made anew, when one is recorded
 }
 
-func newAttempts() *attempts { return &attempts{failed: map[string]error{}} }
+func newAttempts() *attempts {
+	return &attempts{failed: map[string]error{}, noted: make(chan struct{})}
+}
 
 func (a *attempts) record(addr string, err error) {
 	// gRPC gives an attempt up when it no longer needs it; the reason before that is the better one.
@@ -31,6 +34,15 @@ func (a *attempts) record(addr string, err error) {
 	} else {
 		a.failed[addr] = err
 	}
+	close(a.noted)
+	a.noted = make(chan struct{})
+}
+
+// next is closed when the next connection is made or fails.
+func (a *attempts) next() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.noted
 }
 
 // last returns why the last connection to addr failed, nil if it did not.

@@ -168,6 +168,7 @@ func (s *client) request(ctx context.Context) (context.Context, context.CancelFu
 func (s *client) connected(ctx context.Context) error {
 	conn := s.etcd.ActiveConnection()
 	for {
+		noted := s.attempts.next() // asked for before looking, so that nothing is missed
 		state := conn.GetState()
 		switch state {
 		case connectivity.Ready:
@@ -181,10 +182,28 @@ func (s *client) connected(ctx context.Context) error {
 				return s.unreachable()
 			}
 		}
-		if !conn.WaitForStateChange(ctx, state) {
+		if !changed(ctx, conn, state, noted) {
 			return s.unreachable()
 		}
 	}
+}
+
+// changed waits for another state of the connection, or for noted: after the first failure gRPC stays in one state, while
+// the reason of a later one may be another. It is false when ctx ends.
+func changed(ctx context.Context, conn *grpc.ClientConn, state connectivity.State, noted <-chan struct{}) bool {
+	either, cancel := context.WithCancel(ctx)
+	var noting sync.WaitGroup
+	noting.Go(func() {
+		select {
+		case <-noted:
+			cancel()
+		case <-either.Done():
+		}
+	})
+	conn.WaitForStateChange(either, state)
+	cancel()
+	noting.Wait()
+	return ctx.Err() == nil
 }
 
 // endpoints returns the members as host:port, and whether they speak TLS.
