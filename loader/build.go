@@ -33,6 +33,11 @@ func building(service *types.ServiceConfig) (*placement.Build, error) {
 			continue
 		}
 		on, err := placement.ParseConstraints(text)
+		for _, c := range on {
+			if c.Soft || c.Kind() != placement.AboutHost {
+				err = fmt.Errorf("constraint %s: what builds is chosen by hard constraints on hosts only; write one like node.name == web1", c)
+			}
+		}
 		if err != nil {
 			return nil, &Error{Key: "services." + service.Name + at.key + LabelBuildOn, Err: err}
 		}

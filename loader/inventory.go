@@ -152,6 +152,17 @@ func (r *inventoryReader) host(h *placement.InventoryHost, n *yaml.Node, key str
 				return nil
 			})
 		},
+		"availability": func(n *yaml.Node, key string) error {
+			var text string
+			err := r.text(&text, n, key)
+			if err != nil {
+				return err
+			}
+			if h.Availability, err = placement.ParseAvailability(text); err != nil {
+				return r.fail(n, key, err)
+			}
+			return nil
+		},
 		"resources": func(n *yaml.Node, key string) error { return r.resources(h, n, key) },
 		"devices": func(n *yaml.Node, key string) error {
 			if n.Kind != yaml.SequenceNode {
@@ -177,13 +188,29 @@ func (r *inventoryReader) host(h *placement.InventoryHost, n *yaml.Node, key str
 	})
 }
 
-// resources reads kinds and how many of each the host has.
+// resources reads kinds and how many of each the host has, or their names.
 func (r *inventoryReader) resources(h *placement.InventoryHost, n *yaml.Node, key string) error {
 	h.Resources = placement.Resources{}
 	return r.each(n, key, func(kind string, value *yaml.Node, key string) error {
+		if value.Kind == yaml.SequenceNode {
+			names := map[string]bool{}
+			for i, item := range items(value) {
+				var name string
+				at := key + "." + strconv.Itoa(i)
+				if err := r.text(&name, resolve(item), at); err != nil {
+					return err
+				}
+				if names[name] {
+					return r.fail(item, at, fmt.Errorf("%s is there already; drop one of them", name))
+				}
+				names[name] = true
+			}
+			h.Resources[strings.ToLower(kind)] = int64(len(names))
+			return nil
+		}
 		count, err := strconv.ParseUint(value.Value, 10, 31)
 		if err != nil {
-			return r.fail(value, key, fmt.Errorf("%q is no number of things; want one like 2", value.Value))
+			return r.fail(value, key, fmt.Errorf("%q is no number of things; want one like 2, or their names like [a, b]", value.Value))
 		}
 		h.Resources[strings.ToLower(kind)] = int64(count)
 		return nil

@@ -37,7 +37,8 @@ hosts:
     cpus: 0.5
     memory: 32g
     reserve: {cpus: "0.25", memory: 512m}
-  db1: {context: staging-db, cpus: 8}
+    resources: {GPU: [GPU-8a, GPU-9b], ssd: 4}
+  db1: {context: staging-db, cpus: 8, availability: drain}
   here: {address: "unix:///var/run/docker.sock"}
 store: etcd://10.0.0.9:2379
 registry: registry.lan:5000
@@ -55,8 +56,9 @@ networks: {pool: [10.10.0.0/16, 10.20.0.0/16], mtu: 1400}
 				KnownHosts: "/etc/known_hosts", Labels: map[string]string{"type": "worker"}},
 			{Name: "web-back1", Address: "tcp://10.0.0.3:2376", TLS: filepath.Join(dir, "certs"), IP: "192.168.0.3",
 				Socket: "/run/docker.sock", Labels: map[string]string{"zone": "b", "rack": "7", "ssd": "true"},
-				CPUs: 500, Memory: 32 << 30, Reserve: placement.Reservation{CPU: 250, Memory: 512 << 20}},
-			{Name: "db1", Context: "staging-db", CPUs: 8000},
+				CPUs: 500, Memory: 32 << 30, Reserve: placement.Reservation{CPU: 250, Memory: 512 << 20},
+				Resources: placement.Resources{"gpu": 2, "ssd": 4}},
+			{Name: "db1", Context: "staging-db", CPUs: 8000, Availability: placement.Drain},
 			{Name: "here", Address: "unix:///var/run/docker.sock"},
 		},
 		Store:    "etcd://10.0.0.9:2379",
@@ -91,9 +93,9 @@ func TestInventoryErrorsNameFileAndLine(t *testing.T) {
 		{"bad YAML", "hosts:\n  a: [\n", "hosts.yml:2: not valid YAML: did not find expected node content"},
 		{"unknown key at the top", "host: {}\n", "hosts.yml:1: host: unknown key; did you mean hosts?"},
 		{"unknown key of a host", host("addres: ssh://a"), "hosts.yml:3: hosts.a.addres: unknown key; did you mean address?"},
-		{"unknown key without a near one", host("flavour: big"), "hosts.yml:3: hosts.a.flavour: unknown key; the keys here are address, context, cpus, devices, identity, ip, known_hosts, labels, memory, reserve, resources, socket, tls"},
+		{"unknown key without a near one", host("flavour: big"), "hosts.yml:3: hosts.a.flavour: unknown key; the keys here are address, availability, context, cpus, devices, identity, ip, known_hosts, labels, memory, reserve, resources, socket, tls"},
 		{"unknown key of reserve", host("reserve: {cpu: 1}"), "hosts.yml:3: hosts.a.reserve.cpu: unknown key; did you mean cpus?"},
-		{"x- below the top", host("x-a: 1"), "hosts.yml:3: hosts.a.x-a: unknown key; the keys here are address, context, cpus, devices, identity, ip, known_hosts, labels, memory, reserve, resources, socket, tls"},
+		{"x- below the top", host("x-a: 1"), "hosts.yml:3: hosts.a.x-a: unknown key; the keys here are address, availability, context, cpus, devices, identity, ip, known_hosts, labels, memory, reserve, resources, socket, tls"},
 		{"duplicate host", "hosts:\n  a: {address: ssh://a}\n  a: {address: ssh://b}\n", "hosts.yml:3: hosts.a: this is there already, in line 2; drop one of them"},
 		{"same address", "hosts:\n  a: {address: ssh://u@a}\n  b: {address: ssh://A:22}\n", "hosts.yml:3: hosts.b: host a has the same address ssh://a:22; one engine is one host"},
 		{"same context", "hosts:\n  a: {context: c}\n  b: {context: c}\n", "hosts.yml:3: hosts.b: host a has the same context c; one engine is one host"},
@@ -110,6 +112,9 @@ func TestInventoryErrorsNameFileAndLine(t *testing.T) {
 		{"identity of tcp", host("{address: tcp://a:1, identity: x}"), "hosts.yml:3: hosts.a.identity: identity belongs to an ssh:// address; drop it"},
 		{"ip", host("ip: a"), `hosts.yml:3: hosts.a.ip: "a" is no IPv4 address`},
 		{"socket", host("socket: run/docker.sock"), `hosts.yml:3: hosts.a.socket: "run/docker.sock" is no absolute path on the host; want one like /run/docker.sock`},
+		{"availability", host("availability: off"), `hosts.yml:3: hosts.a.availability: "off" is no availability; want active, pause or drain`},
+		{"resources", host("resources: {gpu: many}"), `hosts.yml:3: hosts.a.resources.gpu: "many" is no number of things; want one like 2, or their names like [a, b]`},
+		{"a resource twice", host("resources: {gpu: [a, b, a]}"), `hosts.yml:3: hosts.a.resources.gpu.2: a is there already; drop one of them`},
 		{"label", host("labels: {a: [1]}"), "hosts.yml:3: hosts.a.labels.a: a label's value is a text"},
 		{"cpus", host("cpus: many"), `hosts.yml:3: hosts.a.cpus: "many" is no number of CPUs; want one like 8 or 0.5`},
 		{"no cpus", host("cpus: 0"), `hosts.yml:3: hosts.a.cpus: "0" is no number of CPUs; want one like 8 or 0.5`},

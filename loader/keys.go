@@ -55,14 +55,6 @@ var unhonouredKeys = []unhonoured{
 		in: func(s *types.ServiceConfig) bool { return len(s.PreStart) > 0 }},
 	{key: "umask", reason: "engines have no setting for it",
 		in: func(s *types.ServiceConfig) bool { return s.Umask != nil }},
-	{key: "labels." + LabelAffinity, reason: "tasks are not placed by it",
-		in: func(s *types.ServiceConfig) bool {
-			_, in := s.Labels[LabelAffinity]
-			if s.Deploy != nil && !in {
-				_, in = s.Deploy.Labels[LabelAffinity]
-			}
-			return in
-		}},
 	{key: "networks.enable_ipv6", reason: "overlay networks are IPv4 only", cluster: true,
 		project: func(p *types.Project) bool {
 			for _, n := range p.Networks {

@@ -30,7 +30,6 @@ services:
     pre_stop: [{command: x}]
     umask: "022"
     models: [llm]
-    labels: {berth.placement.affinity: service == cache}
   db: {image: db, build: ., deploy: {endpoint_mode: dnsrr}}
   cloud: {provider: {type: x}}
 models: {llm: {model: x}}
@@ -53,7 +52,7 @@ jobs: {nightly: {image: x, triggers: {manual: true}}}
 	want := map[string]string{"jobs": "", "provider": "service cloud"}
 	for _, k := range []string{"build.cache_to", "build.no_cache_filter", "build.provenance", "build.sbom", "deploy.endpoint_mode", "deploy.update_config", "deploy.rollback_config",
 		"deploy.restart_policy.delay", "deploy.restart_policy.window",
-		"credential_spec", "pre_start", "umask", "models", "labels.berth.placement.affinity"} {
+		"credential_spec", "pre_start", "umask", "models"} {
 		want[k] = "service web"
 	}
 	if diff := cmp.Diff(want, warned()); diff != "" {

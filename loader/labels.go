@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,9 +17,9 @@ import (
 // reference.
 const (
 	LabelConstraint = labelPrefix + "constraint" // node.labels.type == worker && node.labels.zone != c
+	LabelAffinity   = labelPrefix + "affinity"   // service == cache; the same language as LabelConstraint
 	LabelSpread     = labelPrefix + "spread"     // node.labels.zone, or several with commas
-	LabelStrategy   = labelPrefix + "strategy"   // spread or binpack
-	LabelAffinity   = labelPrefix + "affinity"   // named in a warning: not honoured yet
+	LabelStrategy   = labelPrefix + "strategy"   // spread, binpack, random or random:<seed>
 
 	labelPrefix = "berth.placement."
 
@@ -26,7 +27,10 @@ const (
 	LabelBuildOn = "berth.build.constraint"
 )
 
-var placementLabels = []string{LabelConstraint, LabelSpread, LabelStrategy, LabelAffinity}
+var placementLabels = []string{LabelConstraint, LabelAffinity, LabelSpread, LabelStrategy}
+
+// extension is the key at the top of a compose file that has what holds for all services of the project.
+const extension = "x-berth"
 
 // label is one placement label and where it stands.
 type label struct {
@@ -36,9 +40,9 @@ type label struct {
 
 // readPlacement fills in constraints, preferences and strategy from deploy.placement and the labels. What both say adds
 // up, deploy.placement first; a strategy said twice must be the same.
-func readPlacement(s *placement.Service, service *types.ServiceConfig) error {
+func readPlacement(p *types.Project, s *placement.Service, service *types.ServiceConfig) error {
 	if service.Deploy != nil {
-		if err := readDeployPlacement(s, service.Deploy.Placement); err != nil {
+		if err := readDeployPlacement(p, s, service.Deploy.Placement); err != nil {
 			return err
 		}
 	}
@@ -49,41 +53,89 @@ func readPlacement(s *placement.Service, service *types.ServiceConfig) error {
 	strategyKey := ""
 	for _, l := range labels {
 		switch l.name {
-		case LabelConstraint:
+		case LabelConstraint, LabelAffinity:
 			constraints, err := placement.ParseConstraints(l.value)
+			if err == nil {
+				err = namesServices(p, constraints)
+			}
 			if err != nil {
 				return &Error{Key: l.key, Err: err}
 			}
 			s.Constraints = append(s.Constraints, constraints...)
 		case LabelSpread:
-			for _, part := range strings.Split(l.value, ",") {
-				preference, err := placement.ParsePreference(part)
-				if err != nil {
-					return &Error{Key: l.key, Err: err}
-				}
-				s.Preferences = append(s.Preferences, preference)
+			preferences, err := placement.ParsePreferences(l.value)
+			if err != nil {
+				return &Error{Key: l.key, Err: err}
 			}
+			s.Preferences = append(s.Preferences, preferences...)
 		case LabelStrategy:
-			strategy := placement.Strategy(strings.TrimSpace(l.value))
-			if strategy != placement.Spread && strategy != placement.Binpack {
-				return &Error{Key: l.key, Err: fmt.Errorf("%q is no strategy; want spread or binpack", l.value)}
+			strategy, seed, err := placement.ParseStrategy(l.value)
+			if err != nil {
+				return &Error{Key: l.key, Err: err}
 			}
-			if s.Strategy != "" && s.Strategy != strategy {
-				return &Error{Key: l.key, Err: fmt.Errorf("strategy %s contradicts %s in %s; keep one of them", strategy, s.Strategy, strategyKey)}
+			if strategyKey != "" && (s.Strategy != strategy || s.Seed != seed) {
+				return &Error{Key: l.key, Err: fmt.Errorf("strategy %s contradicts %s; keep one of them", strings.TrimSpace(l.value), strategyKey)}
 			}
-			s.Strategy, strategyKey = strategy, l.key
+			s.Strategy, s.Seed, strategyKey = strategy, seed, l.key
 		}
 	}
-	if s.Strategy == "" {
-		s.Strategy = placement.Spread
+	if strategyKey == "" {
+		s.Strategy, s.Seed, err = projectStrategy(p)
+	}
+	return err
+}
+
+// projectStrategy is the strategy of services that name none: x-berth's, else spread.
+func projectStrategy(p *types.Project) (placement.Strategy, uint64, error) {
+	ours, ok := p.Extensions[extension]
+	if !ok {
+		return placement.Spread, 0, nil
+	}
+	settings, ok := ours.(map[string]any)
+	if !ok {
+		return "", 0, &Error{Key: extension, Err: errors.New("want a mapping here, as in x-berth: {strategy: binpack}")}
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if name != "strategy" {
+			return "", 0, &Error{Key: extension + "." + name, Err: fmt.Errorf("unknown key%s; the keys here are strategy",
+				didYouMean(name, []string{"strategy"}))}
+		}
+	}
+	text, ok := settings["strategy"].(string)
+	if !ok && settings["strategy"] != nil {
+		return "", 0, &Error{Key: extension + ".strategy", Err: errors.New("want a text here, as in strategy: binpack")}
+	}
+	strategy, seed, err := placement.ParseStrategy(cmp.Or(text, string(placement.Spread)))
+	if err != nil {
+		return "", 0, &Error{Key: extension + ".strategy", Err: err}
+	}
+	return strategy, seed, nil
+}
+
+// namesServices refuses constraints on services that the project does not have, running or switched off: a misspelt one
+// must not keep a task off everywhere, or off nowhere.
+func namesServices(p *types.Project, constraints []placement.Constraint) error {
+	all := slices.Sorted(maps.Keys(p.AllServices()))
+	for _, c := range constraints {
+		if c.Kind() != placement.AboutService {
+			continue
+		}
+		for _, name := range c.Names() {
+			if !slices.ContainsFunc(all, func(s string) bool { return strings.EqualFold(s, name) }) {
+				return fmt.Errorf("constraint %s: no such service: %q%s", c, name, didYouMean(name, all))
+			}
+		}
 	}
 	return nil
 }
 
-func readDeployPlacement(s *placement.Service, p types.Placement) error {
+func readDeployPlacement(project *types.Project, s *placement.Service, p types.Placement) error {
 	key := "services." + s.Name + ".deploy.placement"
 	for i, text := range p.Constraints {
 		c, err := placement.ParseConstraint(text)
+		if err == nil {
+			err = namesServices(project, []placement.Constraint{c})
+		}
 		if err != nil {
 			return &Error{Key: fmt.Sprintf("%s.constraints.%d", key, i), Err: err}
 		}

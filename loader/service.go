@@ -59,7 +59,7 @@ func convertService(p *types.Project, service types.ServiceConfig) (*placement.S
 	if s.Ports, err = ports(&service); err != nil {
 		return nil, err
 	}
-	if err := readPlacement(s, &service); err != nil {
+	if err := readPlacement(p, s, &service); err != nil {
 		return nil, err
 	}
 	if s.PullEvery, err = pullEvery(&service); err != nil {

@@ -69,11 +69,11 @@ func TestBinpackFillsTheFullestHostThatStillFits(t *testing.T) {
 func TestPreferencesSpreadOverLabelValuesFirst(t *testing.T) {
 	hosts := []Host{ready("a1", 4000, "zone", "a", "rack", "1"), ready("a2", 4000, "zone", "a", "rack", "2"),
 		ready("a3", 4000, "zone", "a", "rack", "2"), ready("b1", 4000, "zone", "b"), ready("none", 4000)}
-	zones := []Preference{{"node.labels.zone"}}
+	zones := []Preference{{Spread: "node.labels.zone"}}
 	if got, want := fill(NewBoard(hosts), &Service{Name: "web", Preferences: zones}, 6), "a1 b1 none a2 b1 none"; got != want {
 		t.Errorf("by zone: got %s, want %s", got, want)
 	}
-	racks := []Preference{{"node.labels.zone"}, {"node.labels.rack"}}
+	racks := []Preference{{Spread: "node.labels.zone"}, {Spread: "node.labels.rack"}}
 	if got, want := fill(NewBoard(hosts[:4]), &Service{Name: "web", Preferences: racks}, 8), "a1 b1 a2 b1 a3 b1 a1 b1"; got != want {
 		t.Errorf("by zone and rack: got %s, want %s", got, want)
 	}
@@ -81,7 +81,7 @@ func TestPreferencesSpreadOverLabelValuesFirst(t *testing.T) {
 
 func TestAFullValueDoesNotStopASpread(t *testing.T) {
 	hosts := []Host{ready("a", 1000, "zone", "a"), ready("b", 4000, "zone", "b")}
-	s := &Service{Name: "web", Preferences: []Preference{{"node.labels.zone"}}, Reservation: Reservation{CPU: 1000}}
+	s := &Service{Name: "web", Preferences: []Preference{{Spread: "node.labels.zone"}}, Reservation: Reservation{CPU: 1000}}
 	if got, want := fill(NewBoard(hosts), s, 6), "a b b b b -"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -99,7 +99,7 @@ func TestEachRefusalIsASentence(t *testing.T) {
 		want    string
 	}{
 		"unreachable":     {host: Host{State: Unreachable, Problem: "no route to host"}, want: "unreachable: no route to host"},
-		"constraint":      {host: free, service: Service{Constraints: []Constraint{{"node.labels.type", "==", "worker"}}}, want: `label type is "db", constraint wants worker`},
+		"constraint":      {host: free, service: Service{Constraints: []Constraint{{Key: "node.labels.type", Op: "==", Value: "worker"}}}, want: `label type is "db", constraint wants worker`},
 		"platform":        {host: free, service: Service{Platform: "linux/arm64/v8"}, want: "platform is linux/amd64, linux/arm64/v8 wanted"},
 		"same platform":   {host: free, service: Service{Platform: "linux/x86_64"}},
 		"arch alone":      {host: free, service: Service{Platform: "arm64"}, want: "platform is linux/amd64, arm64 wanted"},

@@ -6,90 +6,211 @@ import (
 	"strings"
 )
 
-// Strategy is how placement chooses among the hosts that a task may run on.
-type Strategy string
-
-// The strategies.
-const (
-	Spread  Strategy = "spread"  // fewest tasks of the service first, then most free reservation (the default)
-	Binpack Strategy = "binpack" // fullest host that still fits first
-)
-
-// Constraint must hold on the host of a task: "node.labels.type == worker". The keys and the way values compare are
-// those of swarm (swarmkit manager/constraint): keys without regard to case except for a label's own name, values
-// without regard to case, a key that the host does not have compares as the empty string.
+// Constraint is a rule about the host of a task, or about what is beside the task there: "node.labels.type == worker",
+// "service != cache ~5". A hard one must hold, a soft one should. README.md has the language.
+//
+// Keys compare without regard to case except for a label's own name, values without regard to case except in regular
+// expressions, and a key that the host does not have compares as the empty text (as in swarmkit,
+// manager/constraint).
 type Constraint struct {
-	Key   string // node.labels.type, engine.labels.x, node.hostname … (ParseConstraint has the list)
-	Op    string // == or !=
+	Key string // node.labels.type, engine.version, service … (ParseConstraint has the list)
+	Op  Operator
+	// Value is what to compare with, as the rule spells it: web-* has wildcards, "web-*" has none, (a, b) is the list of
+	// in and not in. Of =~ and !~ it is the regular expression itself.
 	Value string
+	Soft  bool
+	// Weight is how much a soft rule counts beside others, 1 to 100; 0 for hard ones.
+	Weight int
+
+	how *comparison // made by the parser; nil in a constraint that was put together by hand
 }
 
-// Prefixes of the keys that name a label.
+// Operator is how a constraint compares.
+type Operator string
+
+// The operators.
 const (
-	nodeLabels   = "node.labels."
-	engineLabels = "engine.labels."
+	Equal      Operator = "=="
+	NotEqual   Operator = "!="
+	Matches    Operator = "=~" // a regular expression (RE2) is found somewhere in the value
+	MatchesNot Operator = "!~"
+	In         Operator = "in"
+	NotIn      Operator = "not in"
+	Less       Operator = "<" // numbers, sizes or versions
+	AtMost     Operator = "<="
+	Greater    Operator = ">"
+	AtLeast    Operator = ">="
 )
 
-// String is the constraint as ParseConstraint reads it.
-func (c Constraint) String() string { return c.Key + " " + c.Op + " " + quoteValue(c.Value) }
+// ordered reports whether an operator compares by size.
+func (o Operator) ordered() bool { return o == Less || o == AtMost || o == Greater || o == AtLeast }
 
-// Match reports whether the constraint holds on a host. A constraint that ParseConstraint would refuse never holds.
+// Kind is what a constraint is about.
+type Kind string
+
+// The kinds of constraints.
+const (
+	AboutHost    Kind = "host"    // an attribute of the host: Match tells
+	AboutService Kind = "service" // services of the project with tasks on the host: MatchValue tells of each
+	AboutImage   Kind = "image"   // images on the host: Needs tells
+	AboutVolume  Kind = "volume"  // volumes on the host: Needs tells
+)
+
+// about is the kind of a key; "" for an unknown one.
+func about(key string) Kind {
+	switch kind := Kind(strings.ToLower(key)); kind {
+	case AboutService, AboutImage, AboutVolume:
+		return kind
+	}
+	if _, ok := attribute(&Host{}, key); ok {
+		return AboutHost
+	}
+	return ""
+}
+
+// Kind is what the constraint is about.
+func (c Constraint) Kind() Kind { return about(c.Key) }
+
+// Negated reports whether the constraint excludes: !=, !~ and not in. About services it holds where none matches,
+// while the others hold where at least one does.
+func (c Constraint) Negated() bool { return c.Op == NotEqual || c.Op == MatchesNot || c.Op == NotIn }
+
+// Identity reports whether the key tells hosts apart that are alike otherwise: such a constraint has to be asked of each
+// host and not once for all that have the same labels, platform and engine.
+func (c Constraint) Identity() bool {
+	switch strings.ToLower(c.Key) {
+	case "node.id", "node.name", "node.hostname", "node.ip":
+		return true
+	}
+	return false
+}
+
+// Match reports whether a constraint about hosts holds on one. A constraint that ParseConstraint would refuse, or that
+// is about something else, never holds.
 func (c Constraint) Match(h *Host) bool {
 	got, ok := attribute(h, c.Key)
-	if !ok || (c.Op != "==" && c.Op != "!=") {
-		return false
-	}
-	return c.equal(got) == (c.Op == "==")
+	how := c.comparison()
+	return ok && how != nil && how.matches(got) != c.Negated()
 }
 
-// equal compares a host's value with the wanted one.
-func (c Constraint) equal(got string) bool {
-	switch strings.ToLower(c.Key) {
-	case "node.ip":
-		ip, err := netip.ParseAddr(got)
-		if err != nil {
-			return false
-		}
-		if prefix, err := netip.ParsePrefix(c.Value); err == nil {
-			return prefix.Contains(ip.Unmap())
-		}
-		want, err := netip.ParseAddr(c.Value)
-		return err == nil && want.Unmap() == ip.Unmap()
-	case "node.platform.arch":
-		return Arch(got) == Arch(c.Value)
-	}
-	return strings.EqualFold(got, c.Value)
+// MatchValue compares one value, without the operator's negation: of `!= web*` it reports whether v is web*, of `not in
+// (a, b)` whether v is one of them, of `< 5` whether v is less.
+func (c Constraint) MatchValue(v string) bool {
+	how := c.comparison()
+	return how != nil && how.matches(v)
 }
 
-// Explain says why a host does not meet the constraint: `label type is "db", constraint wants worker`.
+// Names are the texts that the constraint names, those with wildcards and regular expressions left out.
+func (c Constraint) Names() []string {
+	how := c.comparison()
+	if how == nil {
+		return nil
+	}
+	var all []string
+	for _, t := range how.texts {
+		if t.pattern == nil {
+			all = append(all, t.literal)
+		}
+	}
+	return all
+}
+
+// Equal reports whether two constraints say the same.
+func (c Constraint) Equal(o Constraint) bool {
+	return c.Key == o.Key && c.Op == o.Op && c.Value == o.Value && c.Soft == o.Soft && c.Weight == o.Weight
+}
+
+// String is the constraint as ParseConstraint reads it.
+func (c Constraint) String() string {
+	text := c.Key + " " + string(c.Op) + " " + c.operand()
+	if c.Soft {
+		text += " ~"
+		if c.Weight > 1 {
+			text += strconv.Itoa(c.Weight)
+		}
+	}
+	return text
+}
+
+// operand is the value as it stands in a rule.
+func (c Constraint) operand() string {
+	if c.Op == Matches || c.Op == MatchesNot {
+		return spellRegexp(c.Value)
+	}
+	return c.Value
+}
+
+// Explain says why a host does not meet a constraint about hosts: `label type is "db", constraint wants worker`.
 func (c Constraint) Explain(h *Host) string {
 	got, ok := attribute(h, c.Key)
 	if !ok {
 		return "constraint key " + strconv.Quote(c.Key) + " is unknown"
 	}
 	subject := strings.TrimPrefix(strings.ToLower(c.Key), "node.")
-	if label, engine, ok := labelKey(c.Key); ok {
+	if label, of, ok := labelKey(c.Key); ok {
 		subject = "label " + label
-		if engine {
+		if of == engineLabels {
 			subject = "engine label " + label
 		}
 	}
 	is := " is not set"
 	if got != "" {
 		is = " is " + strconv.Quote(got)
-	}
-	if c.Op == "!=" {
-		if c.Value == "" {
-			return subject + is + ", constraint wants any value"
+		if how := c.comparison(); c.Op.ordered() && how != nil && !how.order.reads(got) {
+			is += ", which is no " + how.order.name()
 		}
-		return subject + is + ", constraint wants anything but " + quoteValue(c.Value)
 	}
-	return subject + is + ", constraint wants " + quoteValue(c.Value)
+	return subject + is + ", constraint wants " + c.wants()
 }
 
-// Preference should hold: spread over the values of a host attribute.
-type Preference struct {
-	Spread string // node.labels.zone
+// wants names the values that the constraint admits.
+func (c Constraint) wants() string {
+	switch c.Op {
+	case NotEqual:
+		if c.Value == `""` {
+			return "any value"
+		}
+		return "anything but " + c.Value
+	case Matches:
+		return "a match of " + c.operand()
+	case MatchesNot:
+		return "no match of " + c.operand()
+	case In:
+		return "one of " + c.Value
+	case NotIn:
+		return "none of " + c.Value
+	case Less, AtMost, Greater, AtLeast:
+		return string(c.Op) + " " + c.Value
+	}
+	return c.Value
+}
+
+// ExplainBeside says why a host does not meet a constraint about services, images or volumes. found is what is there
+// and must not be, of a negated constraint: `service web is here, constraint wants no service web*`. Of others it is "":
+// `no service cache is here, constraint wants one`.
+func (c Constraint) ExplainBeside(found string) string {
+	which := string(c.Kind()) + " "
+	switch c.Op {
+	case In, NotIn:
+		which += "of "
+	case Matches, MatchesNot:
+		which += "matching "
+	}
+	which += c.operand()
+	if c.Negated() {
+		return string(c.Kind()) + " " + found + " is here, constraint wants no " + which
+	}
+	return "no " + which + " is here, constraint wants one"
+}
+
+// Unmet is the first hard constraint about hosts that does not hold on a host, nil when all do.
+func (s *Service) Unmet(h *Host) *Constraint {
+	for i := range s.Constraints {
+		if c := &s.Constraints[i]; !c.Soft && c.Kind() == AboutHost && !c.Match(h) {
+			return c
+		}
+	}
+	return nil
 }
 
 // Arch is an architecture's GOARCH name: "x86_64" is amd64, "aarch64" is arm64. Unknown names come back in lower case.
@@ -107,24 +228,37 @@ func Arch(name string) string {
 	return name
 }
 
-// labelKey cuts "node.labels.type" and "engine.labels.x" into the label's name and its kind.
-func labelKey(key string) (label string, engine, ok bool) {
-	if len(key) > len(nodeLabels) && strings.EqualFold(key[:len(nodeLabels)], nodeLabels) {
-		return key[len(nodeLabels):], false, true
+// Prefixes of the keys that name a label.
+const (
+	nodeLabels   = "node.labels."   // the inventory's
+	engineLabels = "engine.labels." // the daemon's own
+	anyLabels    = "labels."        // the inventory's where it has one, else the daemon's
+)
+
+// labelKey cuts "node.labels.type" and "engine.labels.x" into the label's name and the prefix.
+func labelKey(key string) (label, prefix string, ok bool) {
+	for _, prefix := range []string{nodeLabels, engineLabels, anyLabels} {
+		if len(key) > len(prefix) && strings.EqualFold(key[:len(prefix)], prefix) {
+			return key[len(prefix):], prefix, true
+		}
 	}
-	if len(key) > len(engineLabels) && strings.EqualFold(key[:len(engineLabels)], engineLabels) {
-		return key[len(engineLabels):], true, true
-	}
-	return "", false, false
+	return "", "", false
 }
 
-// attribute is a host's value for a constraint key, "" where the host has none; ok is false for an unknown key.
+// attribute is a host's value for a constraint key, "" where the host has none; ok is false for a key that is unknown or
+// not about hosts.
 func attribute(h *Host, key string) (value string, ok bool) {
-	if label, engine, ok := labelKey(key); ok {
-		if engine {
+	if label, prefix, ok := labelKey(key); ok {
+		switch prefix {
+		case engineLabels:
 			return h.EngineLabels[label], true
+		case nodeLabels:
+			return h.Labels[label], true
 		}
-		return h.Labels[label], true
+		if v, ok := h.Labels[label]; ok {
+			return v, true
+		}
+		return h.EngineLabels[label], true
 	}
 	switch strings.ToLower(key) {
 	case "node.id":
@@ -141,6 +275,27 @@ func attribute(h *Host, key string) (value string, ok bool) {
 		return h.OS, true
 	case "node.platform.arch":
 		return h.Arch, true
+	case "engine.version":
+		return h.Version, true
+	case "engine.kernelversion":
+		return h.Kernel, true
+	case "engine.operatingsystem":
+		return h.System, true
+	case "engine.storagedriver":
+		return h.StorageDriver, true
 	}
 	return "", false
+}
+
+// inNetwork compares a host's address with an address or a network.
+func inNetwork(got, want string) bool {
+	ip, err := netip.ParseAddr(got)
+	if err != nil {
+		return false
+	}
+	if prefix, err := netip.ParsePrefix(want); err == nil {
+		return prefix.Contains(ip.Unmap())
+	}
+	addr, err := netip.ParseAddr(want)
+	return err == nil && addr.Unmap() == ip.Unmap()
 }

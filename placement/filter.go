@@ -17,10 +17,10 @@ type filter interface {
 // lasting filters do not depend on what is on a host; a picker asks them once a host. passing filters do. What one host
 // alone is asked is what would fail there anyway.
 var (
-	lasting      = []filter{readyFilter{}, constraintFilter{}, platformFilter{}, deviceFilter{}, needFilter{}}
-	passing      = []filter{portFilter{}, maxFilter{}, capacityFilter{}, resourceFilter{}}
-	lastingAlone = []filter{readyFilter{}, needFilter{}}
-	passingAlone = []filter{portFilter{}}
+	lasting      = []filter{readyFilter{}, drainFilter{}, constraintFilter{}, platformFilter{}, deviceFilter{}, needFilter{}}
+	passing      = []filter{pauseFilter{}, portFilter{}, maxFilter{}, capacityFilter{}, resourceFilter{}}
+	lastingAlone = []filter{readyFilter{}, drainFilter{}, needFilter{}}
+	passingAlone = []filter{pauseFilter{}, portFilter{}}
 )
 
 // readyFilter wants a host that answers.
@@ -37,7 +37,7 @@ func (readyFilter) explain(b *Board, _ *Request, host int) string {
 	return "unreachable"
 }
 
-// constraintFilter wants all constraints of all services to hold.
+// constraintFilter wants all hard constraints of all services about hosts to hold.
 type constraintFilter struct{}
 
 func (constraintFilter) applies(r *Request) bool {
@@ -55,10 +55,8 @@ func (f constraintFilter) passes(b *Board, r *Request, host int) bool {
 
 func (constraintFilter) broken(b *Board, r *Request, host int) *Constraint {
 	for i := range r.parts {
-		for j := range r.parts[i].service.Constraints {
-			if c := &r.parts[i].service.Constraints[j]; !c.Match(&b.hosts[host]) {
-				return c
-			}
+		if c := r.parts[i].service.Unmet(&b.hosts[host]); c != nil {
+			return c
 		}
 	}
 	return nil

@@ -82,10 +82,11 @@ type Service struct {
 	Reservation Reservation  // accounted and enforced, per task
 	Resources   Resources    // GPUs and generic resources that each task needs; accounted
 	Devices     []string     // device files and CDI names that it needs of its host
-	Constraints []Constraint // all must hold
+	Constraints []Constraint // the hard ones must hold, the soft ones should
 	Preferences []Preference // in order of weight
 	Strategy    Strategy
-	MaxPerHost  int // deploy.placement.max_replicas_per_node; 0 is unlimited
+	Seed        uint64 // of Random
+	MaxPerHost  int    // deploy.placement.max_replicas_per_node; 0 is unlimited
 
 	Ports    []Port       // published in host mode
 	Networks []Attachment // networks by key, in priority order; empty with network_mode
@@ -111,7 +112,7 @@ type Service struct {
 type Build struct {
 	Platforms []string     // os/arch[/variant], of which the builder's host must have one; empty is any
 	Uses      []string     // services whose images it is made from, sorted: they are built before it, on the same host
-	On        []Constraint // must hold on the host that builds
+	On        []Constraint // must hold on the host that builds: hard, and about hosts
 }
 
 // Dependency is one entry of depends_on.
@@ -265,6 +266,16 @@ const (
 	Unreachable HostState = "unreachable"
 )
 
+// Availability says whether a host takes tasks, as the user decided.
+type Availability string
+
+// The availabilities of a host (those of swarm's nodes).
+const (
+	Active Availability = "active" // the default
+	Pause  Availability = "pause"  // takes no new tasks; those that are there stay
+	Drain  Availability = "drain"  // takes no new tasks; those that are there leave
+)
+
 // Host is one engine, as the inventory names it and as it answered.
 type Host struct {
 	Name     string
@@ -276,6 +287,11 @@ type Host struct {
 	IP       string // address that the other hosts reach it at; "" when unknown
 	OS, Arch string // GOOS and GOARCH names
 	Version  string // engine version
+	// Kernel, System and StorageDriver are what the engine says of its host: "6.1.0-13-amd64", "Debian GNU/Linux 12",
+	// "overlay2"; "" when unknown.
+	Kernel, System, StorageDriver string
+
+	Availability Availability // "" is Active
 
 	Labels       map[string]string // node.labels.*: inventory labels
 	EngineLabels map[string]string // engine.labels.*: the daemon's own
@@ -318,6 +334,8 @@ type InventoryHost struct {
 	Reserve    Reservation // kept free of tasks
 	Resources  Resources   // GPUs and generic resources; nil asks the engine
 	Devices    []string    // device files and CDI names
+
+	Availability Availability // "" is Active
 }
 
 // Observation is everything a planner may know: one snapshot of hosts and store.
@@ -330,6 +348,7 @@ type Observation struct {
 	Outside    []OutsideContainer           // containers of others that the project names
 	Images     map[string]map[string]string // host → image reference as the file has it → image ID; absent: not there
 	ImageFacts map[string]map[string]Image  // the same, with what else the host says of it; may be empty
+	ImageNames map[string][]string          // host → names of all its images, sorted; only where a constraint asks (NamesImages)
 	// Made holds the references that this command has built or pulled already, with the IDs (one a platform) of what all
 	// hosts are to have; none when that failed and need not succeed.
 	Made     map[string][]string

@@ -1,8 +1,12 @@
 package placement
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
+	"regexp/syntax"
 	"strconv"
 	"strings"
 	"unicode"
@@ -11,6 +15,7 @@ import (
 
 // ParseError is a constraint or preference that cannot be read.
 type ParseError struct {
+	What    string // what Input is: "constraint", "preference"; "" is a constraint
 	Input   string // all that was to be read
 	Offset  int    // byte offset in Input of the character that is wrong; len(Input) when something is missing
 	Problem string // what is wrong there
@@ -18,7 +23,7 @@ type ParseError struct {
 
 // Error is one sentence with the position counted in characters from 1.
 func (e *ParseError) Error() string {
-	return fmt.Sprintf("constraint %q, character %d: %s", e.Input, e.column()+1, e.Problem)
+	return fmt.Sprintf("%s %q, character %d: %s", cmp.Or(e.What, "constraint"), e.Input, e.column()+1, e.Problem)
 }
 
 // Pointer is the input and, under it, a caret at the character that is wrong; for a terminal.
@@ -28,67 +33,76 @@ func (e *ParseError) Pointer() string {
 
 func (e *ParseError) column() int { return utf8.RuneCountInString(e.Input[:e.Offset]) }
 
-// ParseConstraint reads one constraint as swarm writes it: "node.labels.type == worker". White space around key,
-// operator and value does not count. The keys are
+// ParseConstraint reads one constraint: "node.labels.type == worker". White space around key, operator and value does
+// not count. The keys are
 //
 //	node.id  node.name  node.hostname  node.ip  node.role  node.platform.os  node.platform.arch
-//	node.labels.<label>  engine.labels.<label>
+//	node.labels.<label>  engine.labels.<label>  labels.<label>
+//	engine.version  engine.kernelversion  engine.operatingsystem  engine.storagedriver
+//	service  image  volume
 //
-// and the operators == and !=. A value runs to the end; one that holds an operator character, a quote or leading or
-// trailing space stands in double or single quotes. Errors are *ParseError.
+// The operators are those of Operator; a ~ behind one of signs, or at the end of the rule with a weight, makes it soft
+// (README.md has examples). Errors are *ParseError.
 func ParseConstraint(s string) (Constraint, error) {
-	all, err := ParseConstraints(s)
+	p := parser{in: s}
+	all, ends, err := p.constraints()
 	if err != nil {
 		return Constraint{}, err
 	}
 	if len(all) != 1 {
-		return Constraint{}, &ParseError{Input: s, Offset: strings.Index(s, "&&"),
-			Problem: "one constraint is wanted here, not several joined by &&"}
+		return Constraint{}, p.fail(ends[0], "one constraint is wanted here, not several joined by &&")
 	}
 	return all[0], nil
 }
 
-// ParseConstraints reads constraints joined by "&&"; all of them must hold. Errors are *ParseError.
+// ParseConstraints reads constraints joined by "&&", each hard or soft by itself. Errors are *ParseError.
 func ParseConstraints(s string) ([]Constraint, error) {
 	p := parser{in: s}
-	var all []Constraint
-	for {
-		c, err := p.constraint()
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, c)
-		if p.space(); p.at == len(s) {
-			return all, nil
-		}
-		if !strings.HasPrefix(s[p.at:], "&&") {
-			return nil, p.fail(p.at, "want && or the end after a value, not %s", p.next())
-		}
-		p.at += len("&&")
-	}
-}
-
-// ParsePreference reads a spread preference: a key as in ParseConstraint. Errors are *ParseError.
-func ParsePreference(s string) (Preference, error) {
-	p := parser{in: s}
-	key, err := p.key()
-	if err != nil {
-		return Preference{}, err
-	}
-	if p.space(); p.at != len(s) {
-		return Preference{}, p.fail(p.at, "want the end after a key to spread over, not %s", p.next())
-	}
-	return Preference{Spread: key}, nil
+	all, _, err := p.constraints()
+	return all, err
 }
 
 // parser reads its input from at on.
 type parser struct {
-	in string
-	at int
+	in   string
+	at   int
+	what string // ParseError.What
 }
 
 func (p *parser) fail(at int, format string, args ...any) error {
-	return &ParseError{Input: p.in, Offset: at, Problem: fmt.Sprintf(format, args...)}
+	return &ParseError{What: p.what, Input: p.in, Offset: at, Problem: fmt.Sprintf(format, args...)}
+}
+
+// text refuses what is no text, so that nobody has to think of it below.
+func (p *parser) text() error {
+	for at, r := range p.in {
+		if _, n := utf8.DecodeRuneInString(p.in[at:]); r == utf8.RuneError && n == 1 {
+			return p.fail(at, "this byte is not UTF-8")
+		}
+	}
+	return nil
+}
+
+// constraints reads all of the input, and tells where each constraint ends.
+func (p *parser) constraints() (all []Constraint, ends []int, err error) {
+	if err := p.text(); err != nil {
+		return nil, nil, err
+	}
+	for {
+		c, err := p.constraint()
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, c)
+		p.space()
+		ends = append(ends, p.at)
+		switch {
+		case p.at == len(p.in):
+			return all, ends, nil
+		case !p.take("&&"):
+			return nil, nil, p.fail(p.at, "want && or the end after a value, not %s", p.next())
+		}
+	}
 }
 
 func (p *parser) space() {
@@ -101,6 +115,25 @@ func (p *parser) space() {
 	}
 }
 
+// take goes past a sign if it comes next.
+func (p *parser) take(sign string) bool {
+	if !strings.HasPrefix(p.in[p.at:], sign) {
+		return false
+	}
+	p.at += len(sign)
+	return true
+}
+
+// word goes past a word if it comes next and ends there.
+func (p *parser) word(word string) bool {
+	rest, ok := strings.CutPrefix(p.in[p.at:], word)
+	if r, _ := utf8.DecodeRuneInString(rest); !ok || rest != "" && (unicode.IsLetter(r) || unicode.IsDigit(r)) {
+		return false
+	}
+	p.at += len(word)
+	return true
+}
+
 // next names the coming character for a message.
 func (p *parser) next() string {
 	if p.at == len(p.in) {
@@ -110,32 +143,101 @@ func (p *parser) next() string {
 	return strconv.QuoteRune(r)
 }
 
+// number reads a whole number from 1 to limit.
+func (p *parser) number(limit int, what string) (int, error) {
+	start := p.at
+	for p.at < len(p.in) && p.in[p.at] >= '0' && p.in[p.at] <= '9' {
+		p.at++
+	}
+	n, err := strconv.Atoi(p.in[start:p.at])
+	if err != nil || n < 1 || n > limit {
+		return 0, p.fail(start, "%s is a whole number from 1 to %d", what, limit)
+	}
+	return n, nil
+}
+
 func (p *parser) constraint() (Constraint, error) {
+	p.space()
+	start := p.at
 	key, err := p.key()
 	if err != nil {
 		return Constraint{}, err
 	}
 	p.space()
-	rest := p.in[p.at:]
-	if !strings.HasPrefix(rest, "==") && !strings.HasPrefix(rest, "!=") {
-		return Constraint{}, p.fail(p.at, "want == or != after %s, not %s", key, p.next())
-	}
-	op := rest[:2]
-	p.at += len(op)
-	p.space()
-	start := p.at
-	value, err := p.value()
-	if err != nil {
+	c := Constraint{Key: key}
+	if c.Op, c.Soft, err = p.operator(key); err != nil {
 		return Constraint{}, err
 	}
-	if strings.EqualFold(key, "node.ip") {
-		_, addrErr := netip.ParseAddr(value)
-		_, netErr := netip.ParsePrefix(value)
-		if addrErr != nil && netErr != nil {
-			return Constraint{}, p.fail(start, "node.ip wants an address or a network like 10.0.0.0/8")
+	if c.Op.ordered() && !sortable(key) {
+		return Constraint{}, p.fail(start, "%s cannot be less or greater than something; labels and engine.version can", key)
+	}
+	p.space()
+	if err := p.operand(&c); err != nil {
+		return Constraint{}, err
+	}
+	return c, p.tail(&c)
+}
+
+// sortable reports the keys whose values may be numbers, sizes or versions.
+func sortable(key string) bool {
+	_, _, label := labelKey(key)
+	return label || strings.EqualFold(key, "engine.version") || strings.EqualFold(key, "engine.kernelversion")
+}
+
+// signs are the operators that are no words, those before that another begins like.
+var signs = []Operator{Equal, NotEqual, Matches, MatchesNot, AtMost, AtLeast, Less, Greater}
+
+// operator reads an operator, and the ~ that makes it soft.
+func (p *parser) operator(key string) (op Operator, soft bool, err error) {
+	start := p.at
+	for _, op := range signs {
+		if p.take(string(op)) {
+			return op, p.take("~"), nil
 		}
 	}
-	return Constraint{Key: key, Op: op, Value: value}, nil
+	if p.word("in") {
+		return In, false, nil
+	}
+	if p.word("not") {
+		if p.space(); p.word("in") {
+			return NotIn, false, nil
+		}
+		p.at = start
+	}
+	return "", false, p.fail(p.at, "want an operator after %s (==, !=, =~, !~, <, <=, >, >=, in, not in), not %s", key, p.next())
+}
+
+// tail reads the ~ at the end of a rule, and its weight.
+func (p *parser) tail(c *Constraint) error {
+	if p.space(); p.take("~") {
+		c.Soft, c.Weight = true, 1
+		if p.space(); p.at < len(p.in) && p.in[p.at] >= '0' && p.in[p.at] <= '9' {
+			var err error
+			if c.Weight, err = p.number(maxWeight, "a weight"); err != nil {
+				return err
+			}
+		}
+	}
+	if c.Soft {
+		c.Weight = max(c.Weight, 1)
+	}
+	return nil
+}
+
+// maxWeight bounds weights of soft rules.
+const maxWeight = 100
+
+// ends reports whether a rule ends at a place, perhaps with a ~ and a weight.
+func (p *parser) ends(at int) bool {
+	q := parser{in: p.in, at: at}
+	if q.space(); q.take("~") {
+		q.space()
+		for q.at < len(q.in) && q.in[q.at] >= '0' && q.in[q.at] <= '9' {
+			q.at++
+		}
+		q.space()
+	}
+	return q.at == len(q.in) || q.take("&&")
 }
 
 func isKeyChar(r rune) bool {
@@ -156,48 +258,122 @@ func (p *parser) key() (string, error) {
 	if key == "" {
 		return "", p.fail(start, "want a key such as node.labels.type or node.hostname, not %s", p.next())
 	}
-	if _, ok := attribute(&Host{}, key); !ok {
-		return "", p.fail(start, "key %q is unknown; want node.id, node.name, node.hostname, node.ip, node.role, "+
-			"node.platform.os, node.platform.arch, node.labels.<label> or engine.labels.<label>", key)
+	if about(key) == "" {
+		return "", p.fail(start, "key %q is unknown; want node.id, node.name, node.hostname, node.ip, node.role, node.platform.os, "+
+			"node.platform.arch, node.labels.<label>, engine.labels.<label>, labels.<label>, engine.version, "+
+			"engine.kernelversion, engine.operatingsystem, engine.storagedriver, service, image or volume", key)
 	}
 	return key, nil
 }
 
-// reserved are the characters that operators are made of, now or later; a value with one stands in quotes.
-const reserved = `=!<>~&"'`
-
-func (p *parser) value() (string, error) {
+// operand reads what an operator compares with.
+func (p *parser) operand(c *Constraint) error {
 	start := p.at
-	if p.at < len(p.in) && (p.in[p.at] == '"' || p.in[p.at] == '\'') {
-		end := strings.IndexByte(p.in[p.at+1:], p.in[p.at])
-		if end < 0 {
-			return "", p.fail(start, "this quote is not closed")
+	c.how = &comparison{op: c.Op, arch: strings.EqualFold(c.Key, "node.platform.arch")}
+	switch c.Op {
+	case In, NotIn:
+		return p.list(c)
+	case Equal, NotEqual:
+		if source, ok := p.slashes(); ok {
+			c.Op = map[Operator]Operator{Equal: Matches, NotEqual: MatchesNot}[c.Op]
+			return p.regexp(c, start+1, source)
 		}
-		p.at += end + 2
-		return p.in[start+1 : p.at-1], nil
-	}
-	for p.at < len(p.in) && !strings.HasPrefix(p.in[p.at:], "&&") {
-		r, n := utf8.DecodeRuneInString(p.in[p.at:])
-		if strings.ContainsRune(reserved, r) || strings.HasPrefix(p.in[p.at:], "||") {
-			return "", p.fail(p.at, "%s cannot stand in a value without quotes; constraints are joined by &&", p.next())
+	case Matches, MatchesNot:
+		if source, ok := p.slashes(); ok {
+			return p.regexp(c, start+1, source)
 		}
-		p.at += n
+		if p.at < len(p.in) && strings.ContainsRune(quotes, rune(p.in[p.at])) {
+			source, _, err := p.value(alone)
+			if err != nil {
+				return err
+			}
+			return p.regexp(c, start+1, source)
+		}
+		return p.regexp(c, start, p.bareRegexp())
 	}
-	value := strings.TrimSpace(p.in[start:p.at])
-	if value == "" {
-		return "", p.fail(start, `want a value ("" for none)`)
+	value, quoted, err := p.value(alone)
+	if err != nil {
+		return err
 	}
-	return value, nil
+	if c.Op.ordered() {
+		c.Value = spell(value, alone)
+		var ok bool
+		if c.how.order, ok = orderOf(c.Key, value); !ok {
+			return p.fail(start, "want a number, a size like 16g or a version like v24.0 after %s", c.Op)
+		}
+		return nil
+	}
+	c.Value, err = p.compare(c, start, value, quoted, alone)
+	return err
 }
 
-// quoteValue writes a value so that the parser reads it back. A value with both kinds of quotes cannot come from the
-// parser.
-func quoteValue(v string) string {
-	if v != "" && v == strings.TrimSpace(v) && !strings.ContainsAny(v, reserved) && !strings.Contains(v, "||") {
-		return v
+// compare adds a text that the constraint's key may equal, and returns its spelling.
+func (p *parser) compare(c *Constraint, start int, value string, quoted bool, where place) (string, error) {
+	t := text{literal: value}
+	switch {
+	case strings.EqualFold(c.Key, "node.ip"):
+		_, addrErr := netip.ParseAddr(value)
+		_, netErr := netip.ParsePrefix(value)
+		if addrErr != nil && netErr != nil {
+			return "", p.fail(start, "node.ip wants an address or a network like 10.0.0.0/8")
+		}
+		t.network = true
+	case !quoted && hasWildcards(value):
+		t.pattern = wildcards(value)
+		c.how.texts = append(c.how.texts, t)
+		return value, nil
+	case c.how.arch:
+		t.literal = Arch(value)
 	}
-	if strings.Contains(v, `"`) {
-		return "'" + v + "'"
+	c.how.texts = append(c.how.texts, t)
+	return spell(value, where), nil
+}
+
+// list reads the values of in and not in.
+func (p *parser) list(c *Constraint) error {
+	if !p.take("(") {
+		return p.fail(p.at, "want values in parentheses after %s, as in (a, b), not %s", c.Op, p.next())
 	}
-	return `"` + v + `"`
+	var all []string
+	for {
+		p.space()
+		start := p.at
+		value, quoted, err := p.value(inList)
+		if err != nil {
+			return err
+		}
+		if !quoted && looksRegexp(value) {
+			return p.fail(start, "a list has no regular expressions; put this in quotes if it is none, or write =~ (a|b)")
+		}
+		spelling, err := p.compare(c, start, value, quoted, inList)
+		if err != nil {
+			return err
+		}
+		all = append(all, spelling)
+		p.space()
+		if p.take(")") {
+			c.Value = "(" + strings.Join(all, ", ") + ")"
+			return nil
+		}
+		if !p.take(",") {
+			return p.fail(p.at, "want a comma or the closing parenthesis after a value, not %s", p.next())
+		}
+	}
+}
+
+// regexp makes the constraint's regular expression of a source that stands at start.
+func (p *parser) regexp(c *Constraint, start int, source string) error {
+	if source == "" {
+		return p.fail(start, "want a regular expression here")
+	}
+	search, err := regexp.Compile(source)
+	if err != nil {
+		var bad *syntax.Error
+		if errors.As(err, &bad) {
+			return p.fail(start+max(strings.Index(source, bad.Expr), 0), "not a regular expression: %s: %s", bad.Code, bad.Expr)
+		}
+		return p.fail(start, "not a regular expression: %s", err)
+	}
+	c.Value, c.how.search = source, search
+	return nil
 }

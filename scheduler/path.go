@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"fmt"
-	"slices"
 
 	"berth/placement"
 )
@@ -19,7 +18,7 @@ func (u *upper) home(t *task) string {
 		host = t.old.Host
 	}
 	h := u.o.Host(host)
-	if h == nil || !slices.ContainsFunc(t.set.service.Constraints, func(c placement.Constraint) bool { return !c.Match(h) }) {
+	if h == nil || t.set.service.Unmet(h) == nil {
 		return host
 	}
 	return ""

@@ -25,7 +25,7 @@ const hostsTable = "table {{.Host}}\t{{.State}}\t{{.Engine}}\t{{.CPU}}\t{{.Memor
 
 var hostsTitles = header{
 	"Host": "HOST", "Address": "ADDRESS", "IP": "IP", "State": "STATE", "Agent": "AGENT", "Engine": "ENGINE",
-	"Platform": "PLATFORM", "CPU": "CPU", "Memory": "MEMORY", "Tasks": "TASKS", "Labels": "LABELS",
+	"Availability": "AVAILABILITY", "Platform": "PLATFORM", "CPU": "CPU", "Memory": "MEMORY", "Tasks": "TASKS", "Labels": "LABELS",
 }
 
 // Hosts writes the rows in the order given (the inventory's), in the formats of PS.
@@ -55,6 +55,7 @@ func (h *hostRow) MarshalJSON() ([]byte, error) {
 		Address            string
 		IP                 string `json:",omitempty"`
 		State              placement.HostState
+		Availability       placement.Availability
 		Problem            string `json:",omitempty"`
 		Agent              string `json:",omitempty"`
 		Engine             string
@@ -64,7 +65,7 @@ func (h *hostRow) MarshalJSON() ([]byte, error) {
 		Tasks              int
 		Labels             map[string]string
 	}{
-		h.Host(), h.Address(), h.IP(), h.r.Host.State, h.r.Host.Problem, h.Agent(), h.r.Host.Version, h.r.Host.EngineID,
+		h.Host(), h.Address(), h.IP(), h.r.Host.State, h.Availability(), h.r.Host.Problem, h.Agent(), h.r.Host.Version, h.r.Host.EngineID,
 		h.Platform(), amounts(h.r.Host.Capacity), amounts(h.r.Reserved), h.r.Tasks, labels,
 	})
 }
@@ -78,9 +79,18 @@ func (h *hostRow) Tasks() int      { return h.r.Tasks }
 // Engine is the engine's version; "-" when the host did not say.
 func (h *hostRow) Engine() string { return cmp.Or(h.r.Host.Version, "-") }
 
-// State is "ready", "unreachable: reason", and says what the agent is when it is not ready itself.
+// Availability is "active", "pause" or "drain".
+func (h *hostRow) Availability() placement.Availability {
+	return cmp.Or(h.r.Host.Availability, placement.Active)
+}
+
+// State is "ready", "unreachable: reason", and says when the host is not active and what the agent is when it is not
+// ready itself.
 func (h *hostRow) State() string {
 	s := string(h.r.Host.State)
+	if a := h.Availability(); a != placement.Active {
+		s += ", " + string(a)
+	}
 	if h.r.Host.Problem != "" {
 		s += ": " + strings.Join(strings.Fields(h.r.Host.Problem), " ")
 	}

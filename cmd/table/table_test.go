@@ -195,22 +195,22 @@ func hostRows() []HostRow {
 			Name: "web-back2", Address: "tcp://10.0.0.3:2376", State: placement.Ready, Version: "20.10.24",
 			Capacity: placement.Reservation{CPU: 8000, Memory: 32 * gib},
 		}, Agent: "missing"},
-		{Host: placement.Host{Name: "db1", Address: "unix:///x", State: placement.Unreachable, Problem: "dial tcp:\ntimeout"}},
+		{Host: placement.Host{Name: "db1", Address: "unix:///x", State: placement.Unreachable, Problem: "dial tcp:\ntimeout", Availability: placement.Drain}},
 	}
 }
 
 func TestHostsFormats(t *testing.T) {
 	for _, c := range []struct{ format, want string }{
 		{"", `
-HOST        STATE                            ENGINE     CPU       MEMORY        TASKS     LABELS
-web-back1   ready                            28.5.2     1.5/4     512MiB/4GiB   7         type=worker,zone=a
-web-back2   ready (agent missing)            20.10.24   0/8       0B/32GiB      0         
-db1         unreachable: dial tcp: timeout   -          -         -             0         
+HOST        STATE                                   ENGINE     CPU       MEMORY        TASKS     LABELS
+web-back1   ready                                   28.5.2     1.5/4     512MiB/4GiB   7         type=worker,zone=a
+web-back2   ready (agent missing)                   20.10.24   0/8       0B/32GiB      0         
+db1         unreachable, drain: dial tcp: timeout   -          -         -             0         
 `},
 		{"json", `
-{"Host":"web-back1","Address":"ssh://deploy@10.0.0.2","IP":"10.0.0.2","State":"ready","Agent":"ready","Engine":"28.5.2","EngineID":"E1","Platform":"linux/amd64","Capacity":{"CPU":4000,"Memory":4294967296},"Reserved":{"CPU":1500,"Memory":536870912},"Tasks":7,"Labels":{"type":"worker","zone":"a"}}
-{"Host":"web-back2","Address":"tcp://10.0.0.3:2376","State":"ready","Agent":"missing","Engine":"20.10.24","EngineID":"","Platform":"","Capacity":{"CPU":8000,"Memory":34359738368},"Reserved":{"CPU":0,"Memory":0},"Tasks":0,"Labels":{}}
-{"Host":"db1","Address":"unix:///x","State":"unreachable","Problem":"dial tcp:\ntimeout","Engine":"","EngineID":"","Platform":"","Capacity":{"CPU":0,"Memory":0},"Reserved":{"CPU":0,"Memory":0},"Tasks":0,"Labels":{}}
+{"Host":"web-back1","Address":"ssh://deploy@10.0.0.2","IP":"10.0.0.2","State":"ready","Availability":"active","Agent":"ready","Engine":"28.5.2","EngineID":"E1","Platform":"linux/amd64","Capacity":{"CPU":4000,"Memory":4294967296},"Reserved":{"CPU":1500,"Memory":536870912},"Tasks":7,"Labels":{"type":"worker","zone":"a"}}
+{"Host":"web-back2","Address":"tcp://10.0.0.3:2376","State":"ready","Availability":"active","Agent":"missing","Engine":"20.10.24","EngineID":"","Platform":"","Capacity":{"CPU":8000,"Memory":34359738368},"Reserved":{"CPU":0,"Memory":0},"Tasks":0,"Labels":{}}
+{"Host":"db1","Address":"unix:///x","State":"unreachable","Availability":"drain","Problem":"dial tcp:\ntimeout","Engine":"","EngineID":"","Platform":"","Capacity":{"CPU":0,"Memory":0},"Reserved":{"CPU":0,"Memory":0},"Tasks":0,"Labels":{}}
 `},
 		{`table {{.Host}}\t{{.Platform}}\t{{.Label "zone"}}`, `
 HOST        PLATFORM      zone

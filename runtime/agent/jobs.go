@@ -95,6 +95,7 @@ func (a *agent) describe(ctx context.Context) (ledger.Engine, error) {
 	}
 	return ledger.Engine{
 		ID: h.EngineID, Hostname: h.Hostname, OS: h.OS, Arch: h.Arch, Version: h.Version,
+		Kernel: h.Kernel, System: h.System, StorageDriver: h.StorageDriver,
 		CPU: h.Capacity.CPU, Memory: h.Capacity.Memory, Labels: h.EngineLabels,
 		Resources: h.Resources,
 	}, nil

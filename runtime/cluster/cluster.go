@@ -155,6 +155,7 @@ func facts(view *ledger.View, host string) *engine.Facts {
 	return &engine.Facts{
 		ID: f.ID, Hostname: f.Hostname, OS: f.OS, Arch: f.Arch, Version: f.Version, Labels: f.Labels, Resources: f.Resources,
 		Capacity: placement.Reservation{CPU: f.CPU, Memory: f.Memory},
+		Kernel:   f.Kernel, System: f.System, StorageDriver: f.StorageDriver,
 	}
 }
 

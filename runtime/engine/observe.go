@@ -41,6 +41,7 @@ type Facts struct {
 	Capacity                        placement.Reservation
 	Labels                          map[string]string
 	Resources                       placement.Resources
+	Kernel, System, StorageDriver   string
 }
 
 const (
@@ -175,6 +176,7 @@ func (o *observation) ask(ctx context.Context) error {
 	o.facts = Facts{
 		ID: info.ID, Hostname: info.Name, OS: info.OSType, Arch: goArch(info.Architecture), Version: info.ServerVersion,
 		Capacity: placement.Reservation{CPU: int64(info.NCPU) * 1000, Memory: info.MemTotal}, Labels: map[string]string{},
+		Kernel: info.KernelVersion, System: info.OperatingSystem, StorageDriver: info.Driver,
 	}
 	for _, l := range info.Labels {
 		k, v, _ := strings.Cut(l, "=")
@@ -265,7 +267,8 @@ func (o *observation) host() placement.Host {
 	h := placement.Host{
 		Name: o.engine.host.Name, Address: o.engine.address, State: placement.Ready, EngineID: o.facts.ID,
 		Hostname: o.facts.Hostname, IP: inv.IP, OS: o.facts.OS, Arch: o.facts.Arch, Version: o.facts.Version,
-		Labels: inv.Labels, EngineLabels: o.facts.Labels, Capacity: o.facts.Capacity,
+		Labels: inv.Labels, EngineLabels: o.facts.Labels, Capacity: o.facts.Capacity, Availability: inv.Availability,
+		Kernel: o.facts.Kernel, System: o.facts.System, StorageDriver: o.facts.StorageDriver,
 	}
 	h.Resources, h.Devices = o.facts.Resources, inv.Devices
 	if inv.Resources != nil {

@@ -80,6 +80,10 @@ type Engine struct {
 	Memory    int64               `json:"memory"` // bytes
 	Labels    map[string]string   `json:"labels,omitempty"`
 	Resources placement.Resources `json:"resources,omitempty"` // GPUs and generic resources
+
+	Kernel        string `json:"kernel,omitempty"`
+	System        string `json:"system,omitempty"` // the operating system's name
+	StorageDriver string `json:"storagedriver,omitempty"`
 }
 
 // Ready says that a network stands on a host.
