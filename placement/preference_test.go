@@ -100,4 +100,3 @@ func TestStrategiesAreRead(t *testing.T) {
 		}
 	}
 }
-
