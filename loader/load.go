@@ -52,7 +52,12 @@ func Load(ctx context.Context, o Options) (*placement.Project, error) {
 	}
 	p.Warnings = slices.Concat(s.warnings, s.versionWarnings(), logged, keyWarnings(compose, o.Cluster))
 	if o.Cluster {
-		err = s.ship(p, relative)
+		var unhonoured []string
+		if unhonoured, err = classicRules(p); err == nil {
+			p.Warnings = append(p.Warnings, unhonoured...)
+			err = s.ship(p, relative)
+		}
+		p.KeepApart()
 	} else {
 		err = countCopies(p)
 	}

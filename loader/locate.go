@@ -151,6 +151,9 @@ func walk(n *yaml.Node, path string, depth int) (best place) {
 		for i, item := range n.Content {
 			try(strconv.Itoa(i), item, item)
 			try(itemName(resolve(item)), item, item)
+			if name, _, _ := strings.Cut(resolve(item).Value, "="); strings.Contains(name, ":") {
+				try(name, item, item) // a variable with a colon in its name
+			}
 		}
 	}
 	return best

@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -85,6 +86,20 @@ func (o OneOff) Of(p *placement.Project, name string) (*placement.Service, error
 	// A one-off is one container whatever the service is, and counts as none of its replicas.
 	made.Mode, made.Replicas, made.MaxPerHost = placement.Replicated, 1, 0
 	made.ConfigHash = known.ConfigHash
+	if o.Cluster { // variables of the command line: the file's have been taken in
+		c := classic{project: p, service: made}
+		if _, err := c.variables(); err != nil {
+			return nil, err
+		}
+		if len(c.warnings) > 0 {
+			return nil, errors.New(c.warnings[0])
+		}
+	}
+	for _, c := range known.Constraints { // some are not in the service's labels
+		if !slices.ContainsFunc(made.Constraints, c.Equal) {
+			made.Constraints = append(made.Constraints, c)
+		}
+	}
 	made.Files = slices.DeleteFunc(slices.Clone(known.Files), func(f placement.File) bool {
 		return slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == f.Target })
 	})

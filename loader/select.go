@@ -54,12 +54,13 @@ func Select(p *placement.Project, names []string, o SelectOptions) (*placement.P
 	return selected, nil
 }
 
-// carry takes over what p.Compose does not say: what a cluster made of relative bind mounts (see ship), and the hashes that
-// contents count in.
+// carry takes over what p.Compose does not say: what a cluster made of relative bind mounts (see ship) and of classic
+// Swarm's rules, and the hashes that contents count in.
 func carry(p, selected *placement.Project) {
 	for _, s := range selected.Services {
 		from := p.Service(s.Name)
 		s.Mounts, s.Files, s.ConfigHash, s.Spec, s.Networks = from.Mounts, from.Files, from.ConfigHash, from.Spec, from.Networks
+		s.Constraints = from.Constraints
 	}
 	for _, v := range p.Volumes {
 		used := func(s *placement.Service) bool {

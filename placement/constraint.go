@@ -79,7 +79,7 @@ func (c Constraint) Negated() bool { return c.Op == NotEqual || c.Op == MatchesN
 // host and not once for all that have the same labels, platform and engine.
 func (c Constraint) Identity() bool {
 	switch strings.ToLower(c.Key) {
-	case "node.id", "node.name", "node.hostname", "node.ip":
+	case "node", "node.id", "node.name", "node.hostname", "node.ip":
 		return true
 	}
 	return false
@@ -90,7 +90,14 @@ func (c Constraint) Identity() bool {
 func (c Constraint) Match(h *Host) bool {
 	got, ok := attribute(h, c.Key)
 	how := c.comparison()
-	return ok && how != nil && how.matches(got) != c.Negated()
+	if !ok || how == nil {
+		return false
+	}
+	matches := how.matches(got)
+	if strings.EqualFold(c.Key, "node") {
+		matches = matches || how.matches(h.Hostname) || how.matches(h.EngineID)
+	}
+	return matches != c.Negated()
 }
 
 // MatchValue compares one value, without the operator's negation: of `!= web*` it reports whether v is web*, of `not in
@@ -186,8 +193,8 @@ func (c Constraint) wants() string {
 }
 
 // ExplainBeside says why a host does not meet a constraint about services, images or volumes. found is what is there
-// and must not be, of a negated constraint: `service web is here, constraint wants no service web*`. Of others it is "":
-// `no service cache is here, constraint wants one`.
+// and must not be, of a negated constraint: `service web is here, constraint wants no service web*`; "" leaves that open.
+// Others say `no service cache is here, constraint wants one`.
 func (c Constraint) ExplainBeside(found string) string {
 	which := string(c.Kind()) + " "
 	switch c.Op {
@@ -197,7 +204,14 @@ func (c Constraint) ExplainBeside(found string) string {
 		which += "matching "
 	}
 	which += c.operand()
-	if c.Negated() {
+	switch {
+	case c.Negated() && found == "":
+		article := "a "
+		if c.Kind() == AboutImage {
+			article = "an "
+		}
+		return article + which + " is here, constraint wants none"
+	case c.Negated():
 		return string(c.Kind()) + " " + found + " is here, constraint wants no " + which
 	}
 	return "no " + which + " is here, constraint wants one"
@@ -263,7 +277,7 @@ func attribute(h *Host, key string) (value string, ok bool) {
 	switch strings.ToLower(key) {
 	case "node.id":
 		return h.EngineID, true
-	case "node.name":
+	case "node", "node.name":
 		return h.Name, true
 	case "node.hostname":
 		return h.Hostname, true

@@ -43,6 +43,13 @@ func TestConstraintsMatchHosts(t *testing.T) {
 		"engine.labels.disk != ssd":    false,
 		"engine.labels.type == worker": false,
 
+		"node == web1":      true,
+		"node == web1.lan":  true,
+		"node in (abcd, x)": true,
+		"node != web2":      true,
+		"node != abcd":      false,
+		"node !~ lan$":      false,
+
 		"labels.type == worker":                      true,
 		"labels.disk == ssd":                         true,
 		"labels.both == ours":                        true,
@@ -159,6 +166,7 @@ func TestConstraintsAreAboutSomething(t *testing.T) {
 		negated, identity bool
 	}{
 		"node.labels.a == b":     {AboutHost, false, false},
+		"node == b":              {AboutHost, false, true},
 		"Node.Name != b":         {AboutHost, true, true},
 		"node.id in (a)":         {AboutHost, false, true},
 		"node.hostname !~ a":     {AboutHost, true, true},
@@ -253,6 +261,8 @@ func TestConstraintsExplainThemselves(t *testing.T) {
 		"service == cache":   {"", "no service cache is here, constraint wants one"},
 		"image in (a, b)":    {"", "no image of (a, b) is here, constraint wants one"},
 		"volume =~ ^d":       {"", "no volume matching /^d/ is here, constraint wants one"},
+		"service !~ ^web":    {"", "a service matching /^web/ is here, constraint wants none"},
+		"image not in (a)":   {"", "an image of (a) is here, constraint wants none"},
 		"service != web*":    {"web2", "service web2 is here, constraint wants no service web*"},
 		"service not in (a)": {"a", "service a is here, constraint wants no service of (a)"},
 		"image !~ redis":     {"redis:7", "image redis:7 is here, constraint wants no image matching /redis/"},

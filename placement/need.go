@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Needs works out what the services of a project need that only some hosts have: external volumes and networks, and
-// the data of named local volumes.
+// Needs works out what the services of a project need that only some hosts have: external volumes and networks, the
+// data of named local volumes, and what their constraints say about images and volumes.
 type Needs struct {
 	hosts    []Host
 	index    map[string]int
@@ -17,6 +17,7 @@ type Needs struct {
 	pinned   map[string]string       // engine volume name → host, where that is certain
 	sticky   map[string]bool         // engine names of volumes whose data ties tasks to a host
 	external map[string]Need         // by "volume <name>" and "network <name>"
+	beside   map[string]beside       // by service: its constraints about images and volumes
 }
 
 // NewNeeds reads the observation. Volumes tie tasks to hosts only on a cluster.
@@ -24,6 +25,7 @@ func NewNeeds(p *Project, o *Observation) *Needs {
 	n := &Needs{
 		hosts: o.Hosts, index: map[string]int{}, volumes: map[string]*VolumeSpec{}, networks: map[string]*NetworkSpec{},
 		pins: map[string]Need{}, pinned: map[string]string{}, sticky: map[string]bool{}, external: map[string]Need{},
+		beside: map[string]beside{},
 	}
 	for i := range o.Hosts {
 		n.index[o.Hosts[i].Name] = i
@@ -37,6 +39,7 @@ func NewNeeds(p *Project, o *Observation) *Needs {
 	n.findSticky(p, o)
 	if o.Cluster {
 		n.shared(p, o)
+		n.besides(p, o)
 	}
 	for _, v := range p.Volumes {
 		if v.External {
@@ -227,7 +230,7 @@ func (n *Needs) Pinned(volume string) string { return n.pinned[volume] }
 // Free lists the volumes of a service that are going to tie it to the host where it lands, and do not yet.
 func (n *Needs) Free(s *Service) []*VolumeSpec {
 	var all []*VolumeSpec
-	for _, v := range n.named(s) {
+	for _, v := range n.tied(s) {
 		if _, known := n.pins[v.Name]; n.sticky[v.Name] && !known {
 			all = append(all, v)
 		}
@@ -238,7 +241,7 @@ func (n *Needs) Free(s *Service) []*VolumeSpec {
 // Sticky lists the volumes whose data ties the service to its host.
 func (n *Needs) Sticky(s *Service) []*VolumeSpec {
 	var all []*VolumeSpec
-	for _, v := range n.named(s) {
+	for _, v := range n.tied(s) {
 		if n.sticky[v.Name] {
 			all = append(all, v)
 		}
@@ -249,7 +252,7 @@ func (n *Needs) Sticky(s *Service) []*VolumeSpec {
 // Of lists what a service needs of its host.
 func (n *Needs) Of(s *Service) []Need {
 	var all []Need
-	for _, v := range n.named(s) {
+	for _, v := range n.tied(s) {
 		if need, ok := n.external["volume "+v.Name]; ok {
 			all = append(all, need)
 		}
@@ -268,6 +271,10 @@ func (n *Needs) Of(s *Service) []Need {
 				all = append(all, need)
 			}
 		}
+	}
+	b := n.beside[s.Name]
+	for i := range b.hard {
+		all = append(all, Need{Hosts: n.meet(&b.hard[i]), Text: b.hard[i].ExplainBeside("")})
 	}
 	return all
 }

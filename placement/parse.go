@@ -36,7 +36,7 @@ func (e *ParseError) column() int { return utf8.RuneCountInString(e.Input[:e.Off
 // ParseConstraint reads one constraint: "node.labels.type == worker". White space around key, operator and value does
 // not count. The keys are
 //
-//	node.id  node.name  node.hostname  node.ip  node.role  node.platform.os  node.platform.arch
+//	node  node.id  node.name  node.hostname  node.ip  node.role  node.platform.os  node.platform.arch
 //	node.labels.<label>  engine.labels.<label>  labels.<label>
 //	engine.version  engine.kernelversion  engine.operatingsystem  engine.storagedriver
 //	service  image  volume
@@ -259,7 +259,7 @@ func (p *parser) key() (string, error) {
 		return "", p.fail(start, "want a key such as node.labels.type or node.hostname, not %s", p.next())
 	}
 	if about(key) == "" {
-		return "", p.fail(start, "key %q is unknown; want node.id, node.name, node.hostname, node.ip, node.role, node.platform.os, "+
+		return "", p.fail(start, "key %q is unknown; want node, node.id, node.name, node.hostname, node.ip, node.role, node.platform.os, "+
 			"node.platform.arch, node.labels.<label>, engine.labels.<label>, labels.<label>, engine.version, "+
 			"engine.kernelversion, engine.operatingsystem, engine.storagedriver, service, image or volume", key)
 	}

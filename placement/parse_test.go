@@ -61,7 +61,7 @@ func TestParseConstraintsReadsEveryForm(t *testing.T) {
 }
 
 func TestParseErrorsPointAtTheCharacter(t *testing.T) {
-	const keys = "want node.id, node.name, node.hostname, node.ip, node.role, node.platform.os, node.platform.arch, node.labels.<label>, " +
+	const keys = "want node, node.id, node.name, node.hostname, node.ip, node.role, node.platform.os, node.platform.arch, node.labels.<label>, " +
 		"engine.labels.<label>, labels.<label>, engine.version, engine.kernelversion, engine.operatingsystem, engine.storagedriver, " +
 		"service, image or volume"
 	for _, c := range []struct{ in, pointer, problem string }{

@@ -108,9 +108,3 @@ type Reason struct {
 	Host string
 	Text string // `label type is "db", constraint wants worker`, "0.5 of 4 CPUs free, 1 wanted"
 }
-
-// SoftNeed is something that only some hosts have and that a task would rather have.
-type SoftNeed struct {
-	Hosts  []bool // by host index
-	Weight int    // how much it counts beside other soft rules
-}

@@ -27,7 +27,7 @@ func (b *bundle) pieces(f func(tasks []*task)) {
 		return
 	}
 	for i := range b.tasks {
-		f(b.tasks[i : i+1])
+		f(b.tasks[i : i+1 : i+1])
 	}
 }
 
@@ -167,6 +167,7 @@ func (u *upper) ask(b *bundle) *placement.Request {
 		}
 		if r == nil {
 			r = u.board.NewRequest(t.set.service, t.Task, needs...)
+			r.Wish(u.needs.Soft(t.set.service)...)
 		} else {
 			u.board.Add(r, t.set.service, t.Task, needs...)
 		}

@@ -107,6 +107,9 @@ func (u *upper) newBoard() *placement.Board {
 	if !u.o.Cluster {
 		b.Alone()
 	}
+	for _, s := range u.p.Services {
+		b.Know(s)
+	}
 	return b
 }
 

@@ -273,7 +273,7 @@ func assemble(inv *placement.Inventory, project string, snaps []engine.Snapshot,
 	o := &placement.Observation{
 		Cluster: inv.Cluster(), Images: map[string]map[string]string{}, Pool: inv.Pool, MTU: inv.MTU,
 		Recorded: map[placement.Task]placement.TaskRecord{}, Pins: map[string]string{},
-		ImageFacts: map[string]map[string]placement.Image{}, Registry: inv.Registry, Time: time.Now(),
+		ImageFacts: map[string]map[string]placement.Image{}, ImageNames: map[string][]string{}, Registry: inv.Registry, Time: time.Now(),
 	}
 	for _, s := range snaps {
 		o.Hosts = append(o.Hosts, s.Host)
@@ -282,6 +282,9 @@ func assemble(inv *placement.Inventory, project string, snaps []engine.Snapshot,
 		o.Volumes = append(o.Volumes, s.Volumes...)
 		o.Outside = append(o.Outside, s.Outside...)
 		o.Images[s.Host.Name], o.ImageFacts[s.Host.Name] = s.Images, s.ImageFacts
+		if s.ImageNames != nil {
+			o.ImageNames[s.Host.Name] = s.ImageNames
+		}
 	}
 	if view == nil {
 		return o

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -60,6 +59,7 @@ type Snapshot struct {
 	Outside    []placement.OutsideContainer // containers of others that the project names
 	Images     map[string]string            // reference as the project has it → image ID; absent: not on the host
 	ImageFacts map[string]placement.Image
+	ImageNames []string        // of all images, sorted; only where a constraint of the project asks
 	Agent      *AgentContainer // nil without one
 	Marks      []Mark          // what commands hold on this host, see Engine.Mark
 }
@@ -107,6 +107,7 @@ type observation struct {
 	networks   []network.Summary
 	volumes    []*volume.Volume
 	images     map[string]string
+	imageNames []string
 	imageFacts map[string]placement.Image
 	same       map[string]bool // container ID → adopted
 }
@@ -143,6 +144,9 @@ func (o *observation) run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error { return o.lookUpImages(each) })
+	if p := o.query.Compose; p != nil && o.query.Cluster && p.NamesImages() {
+		g.Go(func() error { return o.listImages(each) })
+	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
@@ -216,46 +220,6 @@ func (o *observation) vouched() bool {
 	return slices.ContainsFunc(o.containers, func(c container.Summary) bool {
 		return c.Labels[labelAgent] != "" && c.Labels[labelCluster] == o.query.KnownBy && c.State == "running"
 	})
-}
-
-// lookUpImages asks for each image that the project names. One of another platform than its service wants counts as
-// absent.
-func (o *observation) lookUpImages(ctx context.Context) error {
-	o.images, o.imageFacts = map[string]string{}, map[string]placement.Image{}
-	if o.query.Compose == nil {
-		return nil
-	}
-	wanted := map[string][]string{} // reference → platforms
-	for _, s := range o.query.Compose.Services {
-		ref := o.query.Compose.ImageName(s)
-		wanted[ref] = append(wanted[ref], s.Platform)
-	}
-	var mu sync.Mutex
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(lookups)
-	for ref, platforms := range wanted {
-		g.Go(func() error {
-			info, err := o.engine.api.ImageInspect(ctx, ref)
-			if IsNotFound(err) {
-				return nil
-			}
-			if err != nil {
-				return o.engine.fail("look up image", ref, err)
-			}
-			for _, p := range platforms {
-				want, err := parsePlatform(p)
-				if p != "" && err == nil && (want.OS != info.Os || want.Architecture != info.Architecture ||
-					want.Variant != "" && info.Variant != "" && want.Variant != info.Variant) {
-					return nil
-				}
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			o.images[ref], o.imageFacts[ref] = info.ID, imageFacts(info)
-			return nil
-		})
-	}
-	return g.Wait()
 }
 
 // host is what the inventory and the engine's description say.

@@ -40,7 +40,7 @@ func (o *observation) fill(snap *Snapshot) {
 	o.fillNetworks(snap)
 	o.fillVolumes(snap)
 	if o.images != nil {
-		snap.Images, snap.ImageFacts = o.images, o.imageFacts
+		snap.Images, snap.ImageFacts, snap.ImageNames = o.images, o.imageFacts, o.imageNames
 	}
 }
 
@@ -136,7 +136,8 @@ func (o *observation) fillVolumes(snap *Snapshot) {
 	}
 	for _, v := range o.volumes {
 		project := v.Labels[labelProject]
-		if !named[v.Name] && (project == "" || o.query.Project != "" && project != o.query.Project) {
+		ruled := o.query.Compose != nil && o.query.Compose.NamesVolume(v.Name)
+		if !named[v.Name] && !ruled && (project == "" || o.query.Project != "" && project != o.query.Project) {
 			continue
 		}
 		snap.Volumes = append(snap.Volumes, placement.EngineVolume{
