@@ -163,8 +163,8 @@ func (f *filler) fits(host int32) bool {
 }
 
 // holds reports whether what is free has room: what is not wanted fits even where it is overdrawn.
-func (free Reservation) holds(r Reservation) bool {
-	return (r.CPU <= 0 || r.CPU <= free.CPU) && (r.Memory <= 0 || r.Memory <= free.Memory)
+func (r Reservation) holds(want Reservation) bool {
+	return (want.CPU <= 0 || want.CPU <= r.CPU) && (want.Memory <= 0 || want.Memory <= r.Memory)
 }
 
 // take puts one request on a host.

@@ -149,7 +149,7 @@ func (s *spreader) meet(leaf int32) bool {
 // round begins the next one: with the hosts that have the fewest tasks of the service and have room.
 func (s *spreader) round(g *group) bool {
 	b := s.b
-	all := append(g.turn, g.later...)
+	all := slices.Concat(g.turn, g.later)
 	all = slices.DeleteFunc(all, func(h int32) bool { return !s.fits(h) })
 	at := b.queue.at
 	slices.SortFunc(all, func(x, y int32) int {
@@ -159,7 +159,7 @@ func (s *spreader) round(g *group) bool {
 	for n < len(all) && b.counts[all[n]] == b.counts[all[0]] {
 		n++
 	}
-	g.later, g.turn, g.at = append(g.later[:0], all[n:]...), all[:n], 0
+	g.turn, g.later, g.at = append(g.turn[:0], all[:n]...), append(g.later[:0], all[n:]...), 0
 	return n > 0
 }
 

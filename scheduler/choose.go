@@ -15,27 +15,19 @@ func (u *upper) choose(free []*bundle) []*bundle {
 		return cmp.Or(cmp.Compare(a.admits, b.admits), -cmp.Compare(a.size, b.size),
 			compareTasks(a.tasks[0].Task, b.tasks[0].Task))
 	})
+	u.packTogether(free)
 	var refused []*bundle
 	var hosts []int32
 	for _, b := range free {
 		u.pinNew(b, free)
 		left := b.tasks
-		for len(left) > 0 {
+		for left = u.without(b, left); len(left) > 0; {
 			hosts = u.fill(b, left, hosts[:0])
 			if len(hosts) == 0 {
 				break
 			}
-			if !b.apart {
-				u.assign(left, u.o.Hosts[hosts[0]].Name)
-				left = nil
-				break
-			}
 			pins := u.pins
-			for i, h := range hosts {
-				left[i].host = u.o.Hosts[h].Name
-			}
-			u.assign(left[:1], left[0].host)
-			left = left[len(hosts):]
+			left = u.settleOn(b, left, hosts)
 			if pins == u.pins {
 				break // it was asked for all of them; else for one, which has tied the others now
 			}
@@ -47,6 +39,68 @@ func (u *upper) choose(free []*bundle) []*bundle {
 		}
 	}
 	return refused
+}
+
+// without is the tasks that have no host yet.
+func (u *upper) without(b *bundle, tasks []*task) []*task {
+	if tasks[0].host == "" {
+		return tasks
+	}
+	if !b.apart {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(tasks), func(t *task) bool { return t.host != "" })
+}
+
+// settleOn gives the first tasks of a bundle the hosts that were found, one each if they are apart, and returns the others.
+func (u *upper) settleOn(b *bundle, tasks []*task, hosts []int32) []*task {
+	if !b.apart {
+		u.assign(tasks, u.o.Hosts[hosts[0]].Name)
+		return nil
+	}
+	for i, h := range hosts {
+		tasks[i].host = u.o.Hosts[h].Name
+	}
+	u.assign(tasks[:1], tasks[0].host)
+	return tasks[len(hosts):]
+}
+
+// most is how many tasks are packed at once; with more the search would be no better than filling host after host.
+const most = 20_000
+
+// packTogether packs all bundles of the strategy binpack at once or, when a first attempt has refused tasks, all bundles of
+// any strategy: what spreading has no room for, packing may.
+func (u *upper) packTogether(free []*bundle) {
+	var chosen []*bundle
+	var batches []placement.Batch
+	tasks := 0
+	for _, b := range free {
+		s := b.tasks[0].set.service
+		soft := slices.ContainsFunc(s.Constraints, func(c placement.Constraint) bool { return c.Soft })
+		if b.only() != "" || u.ties(b) || !u.packing && (s.Strategy != placement.Binpack || soft) {
+			continue
+		}
+		n := 1
+		if b.apart {
+			n = len(b.tasks)
+		}
+		r := u.ask(b)
+		r.Names = func(i int) placement.Task { return b.tasks[i].Task }
+		chosen, batches, tasks = append(chosen, b), append(batches, placement.Batch{Request: r, Count: n}), tasks+n
+	}
+	if len(batches) == 0 || tasks > most || !u.o.Cluster {
+		return
+	}
+	for i, hosts := range u.board.Pack(batches) {
+		if len(hosts) > 0 {
+			u.settleOn(chosen[i], chosen[i].tasks, hosts)
+		}
+	}
+}
+
+// ties reports whether a bundle mounts a volume that is going to tie others to the host that it gets.
+func (u *upper) ties(b *bundle) bool {
+	return slices.ContainsFunc(b.services(), func(s *placement.Service) bool { return len(u.needs.Free(s)) > 0 })
 }
 
 // weigh says of each bundle how hard it is to find a host for.

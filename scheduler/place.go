@@ -1,22 +1,53 @@
 package scheduler
 
 import (
+	"fmt"
 	"slices"
 
 	"berth/placement"
 )
 
-// place decides a host for every task in scope: tasks that are there stay where the filters still admit them, then
-// the others are chosen for. A task that must leave its host and finds no other goes on where it is; the room it holds
-// there was perhaps given away by then, so the decision is made again with that room held.
+// place decides a host for every task in scope. What is left without one is tried once more with all that is free packed at
+// once: that is not as even, but better than to refuse what there is room for.
 func (u *upper) place() {
 	all := u.bundles()
+	refused := u.placeAll(all)
+	if refused == 0 || !u.o.Cluster {
+		return
+	}
+	u.packing = true
+	if packed := u.placeAll(all); packed < refused {
+		u.warn("tasks are packed more tightly than their strategy wants: otherwise %s would have no room", count(refused-packed, "task"))
+		return
+	}
+	u.packing = false
+	u.placeAll(all)
+}
+
+// count is a number of things: "1 task", "2 tasks".
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// placeAll places all bundles and returns how many tasks have no host: tasks that are there stay where the filters still
+// admit them, then the others are chosen for. A task that must leave its host and finds no other goes on where it is; the
+// room it holds there was perhaps given away by then, so the decision is made again with that room held.
+func (u *upper) placeAll(all []*bundle) (refused int) {
+	for _, b := range all {
+		for _, t := range b.tasks {
+			t.stuck = false
+		}
+	}
 	for {
 		u.board, u.needs = u.newBoard(), placement.NewNeeds(u.p, u.o)
 		u.pins++ // requests belong to a board
-		u.plan.Unplaced = nil
+		u.plan.Unplaced, refused = nil, 0
 		again := false
 		for _, b := range u.attempt(all) {
+			refused += len(b.tasks)
 			b.pieces(func(tasks []*task) {
 				if !tasks[0].stuck && slices.ContainsFunc(tasks, func(t *task) bool { return t.old != nil }) {
 					again = true
@@ -27,7 +58,7 @@ func (u *upper) place() {
 			})
 		}
 		if !again {
-			return
+			return refused
 		}
 	}
 }

@@ -20,7 +20,8 @@ type upper struct {
 	networks map[string]*placement.NetworkSpec // by key
 	volumes  map[string]*placement.VolumeSpec  // by key
 	needs    *placement.Needs
-	pins     int // counts what makes requests stale: a new board, another volume that is tied to a host
+	packing  bool // all that is free is packed at once, because spreading left some without a host
+	pins     int  // counts what makes requests stale: a new board, another volume that is tied to a host
 	board    *placement.Board
 
 	sets     []*set // enabled services by name

@@ -12,6 +12,7 @@ const (
 	stepsAtLeast  = 20_000
 	stepsAtMost   = 20_000_000
 	stepsToAdmit  = 4_000_000 // at least, before an item is refused
+	fewItems      = 16        // items, for which all packings are looked at before anything else
 	exactAtMost   = 64        // items, for the search of all packings
 	hostsToExact  = 64        // hosts, for the same
 	attemptsShare = 4         // one attempt to do without a host may take this part of what is left of the budget
@@ -104,6 +105,11 @@ func (b *batch) construct() {
 
 // placeAll looks for a packing without waiting items: by destroy and repair, for small problems by looking at all.
 func (b *batch) placeAll() {
+	if b.waiting() > 0 && b.asked <= fewItems && len(b.used) <= hostsToExact {
+		if b.tryAll(b.admit / 8); b.good() {
+			return
+		}
+	}
 	if b.waiting() > 0 {
 		best, fewest := b.snapshot(), b.waiting()
 		b.repair(b.every(), b.admit/8)
