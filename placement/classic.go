@@ -1,6 +1,9 @@
 package placement
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 // ParseClassic reads a rule as classic Swarm wrote it in constraint: and affinity: variables and in the
 // com.docker.swarm labels (docker/swarm v1.2.9, scheduler/filter/expr.go): "storage==ssd", "region!=us-*",
@@ -42,8 +45,9 @@ func ParseClassic(s string) (key string, rule Constraint, err error) {
 	case looksRegexp(value):
 		err = p.regexp(&rule, start+1, value[1:len(value)-1])
 	case strings.ContainsAny(value, `?()+[]\^$|`):
-		if err = p.regexp(&rule, start, "^"+strings.ReplaceAll(value, "*", ".*")+"$"); err != nil {
-			err = p.fail(start, "%s", err.(*ParseError).Problem) // its place is one in a longer text
+		var bad *ParseError
+		if err = p.regexp(&rule, start, "^"+strings.ReplaceAll(value, "*", ".*")+"$"); errors.As(err, &bad) {
+			bad.Offset = start // its place is one in a longer text
 		}
 	case strings.Contains(value, `"`) && strings.Contains(value, "'"):
 		return "", Constraint{}, p.fail(start, "a value cannot have both kinds of quotes")
