@@ -25,11 +25,8 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	binary = filepath.Join(dir, "berth")
-	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build berth: %v\n%s", err, out)
+	if binary, err = lab.BuildBerth(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	code := lab.Main(m)
@@ -251,23 +248,7 @@ func (w *world) onHosts(args ...string) map[string]string {
 // eventually waits until cond is true; it says what it waited for when that does not come.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	if !happens(cond) {
-		t.Fatalf("did not happen within %s: %s", patience, what)
+	if !lab.Happens(cond) {
+		t.Fatalf("did not happen within %s: %s", lab.Patience, what)
 	}
-}
-
-// happens reports whether cond becomes true in time.
-func happens(cond func() bool) bool {
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			return false
-		}
-	}
-	return true
 }

@@ -19,7 +19,6 @@ services:
   web:
     image: berth-lab/busybox:1
     command: sleep 1000
-    stop_grace_period: 0s
     environment: {REVISION: "1"}
     deploy: {replicas: 3}
 `

@@ -174,7 +174,7 @@ func gone(t *testing.T, w *world) {
 	}
 	for host, out := range w.onHosts("ip", "-o", "link") {
 		if strings.Contains(out, " vx") || strings.Contains(out, " bt") {
-			t.Errorf("%s still has overlay links: %s", host, out)
+			t.Errorf("%s still has overlay links: %s; the store holds\n%s", host, out, w.must("store", "dump").out)
 		}
 	}
 	if out := w.must("store", "dump").out; strings.Contains(out, w.project) {

@@ -140,7 +140,7 @@ func newBed(t *testing.T, hosts int) *bed {
 	must(t, err)
 	tlsConfig, err := cluster.ClientConfig(ca.Cert, client)
 	must(t, err)
-	b.st, err = etcd.Open(t.Context(), etcd.Config{Endpoints: []string{first + ":" + storePort}, TLS: tlsConfig, Timeout: 30 * time.Second})
+	b.st, err = etcd.Open(t.Context(), etcd.Config{Endpoints: []string{first + ":" + storePort}, TLS: tlsConfig, Timeout: lab.Patience})
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -187,7 +187,7 @@ func (b *bed) take(batch store.Batch) {
 // await waits for the store to hold something.
 func (b *bed) await(what string, holds func(keys map[string][]byte) bool) {
 	b.t.Helper()
-	limit := time.NewTimer(30 * time.Second)
+	limit := time.NewTimer(lab.Patience)
 	defer limit.Stop()
 	for {
 		ok, changed := b.look(holds)
@@ -197,7 +197,7 @@ func (b *bed) await(what string, holds func(keys map[string][]byte) bool) {
 		select {
 		case <-changed:
 		case <-limit.C:
-			b.t.Fatalf("not within 30 s: %s", what)
+			b.t.Fatalf("not within %s: %s", lab.Patience, what)
 		}
 	}
 }
@@ -346,10 +346,8 @@ func (b *bed) resolves(from placement.Endpoint, name string, want ...placement.E
 func (b *bed) eventually(what string, holds func() bool) time.Duration {
 	b.t.Helper()
 	begin := time.Now()
-	for !holds() {
-		if time.Since(begin) > 15*time.Second {
-			b.t.Fatalf("not within 15 s: %s", what)
-		}
+	if !lab.Happens(holds) {
+		b.t.Fatalf("not within %s: %s", lab.Patience, what)
 	}
 	return time.Since(begin)
 }

@@ -121,9 +121,14 @@ func (a *agent) reconcile(ctx context.Context) {
 	for name := range reported {
 		_, wanted := here[name]
 		_, there := a.engineNets[name]
-		if n := a.nets[name]; !wanted && !there && (n == nil || !n.busy) {
-			a.gone(name)
+		if n := a.nets[name]; wanted || there || n != nil && n.busy {
+			continue
 		}
+		if err != nil { // its links may still be there
+			a.later(ctx, time.Second)
+			break
+		}
+		a.gone(name)
 	}
 }
 

@@ -89,11 +89,12 @@ func (c *Cluster) tryCached(ctx context.Context) bool {
 	return false
 }
 
-// tryOpen connects and proves it with one read.
+// tryOpen connects and proves it with one read, within so long. Later requests have the store's own time: its leader may
+// be lost while a command runs.
 func (c *Cluster) tryOpen(ctx context.Context, a *Access, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	cfg := etcd.Config{Endpoints: a.Endpoints, Timeout: timeout}
+	cfg := etcd.Config{Endpoints: a.Endpoints, Connect: timeout}
 	if len(a.CA) > 0 {
 		tc, err := ClientConfig(a.CA, KeyPair{Cert: a.Cert, Key: a.Key})
 		if err != nil {
@@ -106,7 +107,7 @@ func (c *Cluster) tryOpen(ctx context.Context, a *Access, timeout time.Duration)
 	if err != nil {
 		return err
 	}
-	if _, err := st.Get(ctx, ledger.Allocation); err != nil {
+	if _, err := st.Get(limited, ledger.Allocation); err != nil {
 		st.Close()
 		return err
 	}

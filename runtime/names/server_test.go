@@ -202,15 +202,17 @@ func TestWithAllResolversSilentNobodyWaitsLong(t *testing.T) {
 	serveUpstream(t, "127.9.0.6", func(bool, *dns.Msg) *dns.Msg { return nil })
 	s := listening(t, resolvConf(t, "127.9.0.6"))
 	c := client{t, s, "127.1.0.1"}
+	begin := time.Now()
 	if got := text(c.ask("front", "udp", "nobody", dns.TypeA)); got != "NXDOMAIN" {
 		t.Errorf("a name without a dot: %s, want NXDOMAIN", got)
 	}
-	begin := time.Now()
+	first := time.Since(begin)
+	begin = time.Now()
 	if got := text(c.ask("front", "udp", "example.com", dns.TypeA)); got != "SERVFAIL" {
 		t.Errorf("a name with a dot: %s, want SERVFAIL", got)
 	}
-	if took := time.Since(begin); took > time.Second {
-		t.Errorf("the second question took %s, want well below a second", took)
+	if took := time.Since(begin); took >= first {
+		t.Errorf("the second question took %s, the first one %s", took, first)
 	}
 }
 

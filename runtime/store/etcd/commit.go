@@ -55,7 +55,7 @@ func (s *client) commit(ctx context.Context, cmps []clientv3.Cmp, ops []clientv3
 	defer cancel()
 	for {
 		// With a connection first: then what fails for want of one was never sent.
-		if err := s.connected(rctx); err != nil {
+		if err := s.connected(rctx, s.timeout); err != nil {
 			return 0, s.fail(ctx, op, err)
 		}
 		resp, err := s.etcd.Txn(rctx).If(cmps...).Then(ops...).Commit()

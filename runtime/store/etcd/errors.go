@@ -87,8 +87,9 @@ func (e *UnreachableError) sentence(err error) string {
 	return first
 }
 
-func (s *client) unreachable() error {
-	e := &UnreachableError{Endpoints: s.endpoints, Timeout: s.timeout, TLS: s.secure}
+// unreachable is the error of an Open that tried for so long.
+func (s *client) unreachable(tried time.Duration) error {
+	e := &UnreachableError{Endpoints: s.endpoints, Timeout: tried, TLS: s.secure}
 	for _, addr := range s.endpoints {
 		e.Causes = append(e.Causes, s.attempts.last(addr))
 	}

@@ -22,7 +22,7 @@ import (
 	"berth/runtime/store"
 )
 
-// DefaultTimeout bounds opening a store and each request to it, unless Config.Timeout does. An etcd that loses its
+// DefaultTimeout bounds opening a store and each request to it, unless Config does. An etcd that loses its
 // leader gives up on a transaction after 5 s and two election times (7 s as etcd comes), and should get to say so.
 const DefaultTimeout = 10 * time.Second
 
@@ -39,12 +39,14 @@ type Config struct {
 	// Dial connects to an endpoint (host:port) where a plain TCP connection is not the way, for example through a
 	// stream to a host's agent. ctx is for dialling only: the connection lives until it is closed. nil dials TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// Timeout bounds Open and each request; DefaultTimeout if zero.
+	// Timeout bounds each request; DefaultTimeout if zero.
 	Timeout time.Duration
+	// Connect bounds Open; Timeout if zero.
+	Connect time.Duration
 }
 
 // Open connects to at least one member. While none can be connected to it keeps trying, because a member may just be
-// starting, until Timeout or ctx ends it; but it gives up at once when every member turns out not to be the one meant
+// starting, until Connect or ctx ends it; but it gives up at once when every member turns out not to be the one meant
 // (its certificate does not verify). The error then is an *UnreachableError.
 func Open(ctx context.Context, cfg Config) (store.Store, error) {
 	endpoints, secure, err := cfg.endpoints()
@@ -98,9 +100,13 @@ func Open(ctx context.Context, cfg Config) (store.Store, error) {
 	}
 	s.leases = etcdserverpb.NewLeaseClient(s.etcd.ActiveConnection())
 
-	octx, cancel := context.WithTimeout(ctx, s.timeout)
+	limit := cfg.Connect
+	if limit <= 0 {
+		limit = s.timeout
+	}
+	octx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := s.connected(octx); err != nil {
+	if err := s.connected(octx, limit); err != nil {
 		_ = s.Close()
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("store %s: connect: %w", s, ctx.Err())
@@ -164,8 +170,8 @@ func (s *client) request(ctx context.Context) (context.Context, context.CancelFu
 	return ctx, func() { stop(); cancel() }
 }
 
-// connected waits until one member at least is connected to.
-func (s *client) connected(ctx context.Context) error {
+// connected waits until one member at least is connected to. limit is the time that ctx has, for the error.
+func (s *client) connected(ctx context.Context, limit time.Duration) error {
 	conn := s.etcd.ActiveConnection()
 	for {
 		noted := s.attempts.next() // asked for before looking, so that nothing is missed
@@ -179,11 +185,11 @@ func (s *client) connected(ctx context.Context) error {
 			conn.Connect()
 		case connectivity.TransientFailure:
 			if s.attempts.hopeless(s.endpoints) {
-				return s.unreachable()
+				return s.unreachable(limit)
 			}
 		}
 		if !changed(ctx, conn, state, noted) {
-			return s.unreachable()
+			return s.unreachable(limit)
 		}
 	}
 }

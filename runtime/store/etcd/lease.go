@@ -31,7 +31,7 @@ func (s *client) Lease(ctx context.Context, ttlSeconds int64) (*store.Lease, err
 	}
 	rctx, cancel := s.request(ctx)
 	defer cancel()
-	if err := s.connected(rctx); err != nil {
+	if err := s.connected(rctx, s.timeout); err != nil {
 		return nil, s.fail(ctx, op, err)
 	}
 	start := time.Now()

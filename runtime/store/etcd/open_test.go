@@ -79,17 +79,18 @@ func TestAStoreOutOfReachIsNamedInOneSentence(t *testing.T) {
 		want string // the start of the sentence and its end are the same for all
 		fast bool   // waiting does not help, so it should not wait
 	}{
-		"nobody listens":                  {etcd.Config{Endpoints: closed[:1]}, closed[0] + " cannot be reached: connection refused", false},
-		"nobody listens, twice":           {etcd.Config{Endpoints: closed}, closed[0] + "," + closed[1] + " cannot be reached: connection refused", false},
-		"each for its own reason":         {etcd.Config{Endpoints: []string{closed[0], mute}}, closed[0] + "," + mute + " cannot be reached: " + closed[0] + ": connection refused, " + mute + ": no answer in 1s", false},
-		"nobody answers":                  {etcd.Config{Endpoints: []string{mute}}, mute + " cannot be reached: no answer in 1s", false},
-		"nobody answers with TLS":         {etcd.Config{Endpoints: []string{mute}, TLS: secure.TLS}, mute + " cannot be reached: no answer in 1s", false},
-		"we show no certificate":          {etcd.Config{Endpoints: secure.Endpoints(t), TLS: bare}, " cannot be reached: it refused our certificate (tls: certificate required)", true},
-		"it refuses us at the second try": {etcd.Config{Endpoints: secure.Endpoints(t), TLS: bare, Dial: failingFirst()}, "it refused our certificate", true},
-		"it is of another cluster":        {etcd.Config{Endpoints: secure.Endpoints(t), TLS: embeddedtest.New(t, 1).TLS}, "x509: certificate signed by unknown authority", true},
-		"it wants TLS":                    {etcd.Config{Endpoints: secure.Endpoints(t)}, " cannot be reached: it hung up; does it want TLS?", false},
-		"it speaks another language":      {etcd.Config{Endpoints: []string{rude(t)}, TLS: secure.TLS}, " cannot be reached: it does not speak TLS", true},
-		"it does not speak TLS":           {etcd.Config{Endpoints: []string{plain}, TLS: secure.TLS}, plain + " cannot be reached: it hung up; does it speak TLS?", false},
+		"nobody listens":                   {etcd.Config{Endpoints: closed[:1]}, closed[0] + " cannot be reached: connection refused", false},
+		"nobody listens, twice":            {etcd.Config{Endpoints: closed}, closed[0] + "," + closed[1] + " cannot be reached: connection refused", false},
+		"each for its own reason":          {etcd.Config{Endpoints: []string{closed[0], mute}}, closed[0] + "," + mute + " cannot be reached: " + closed[0] + ": connection refused, " + mute + ": no answer in 1s", false},
+		"nobody answers":                   {etcd.Config{Endpoints: []string{mute}}, mute + " cannot be reached: no answer in 1s", false},
+		"connecting has a time of its own": {etcd.Config{Endpoints: []string{mute}, Connect: limit / 2}, mute + " cannot be reached: no answer in 500ms", false},
+		"nobody answers with TLS":          {etcd.Config{Endpoints: []string{mute}, TLS: secure.TLS}, mute + " cannot be reached: no answer in 1s", false},
+		"we show no certificate":           {etcd.Config{Endpoints: secure.Endpoints(t), TLS: bare}, " cannot be reached: it refused our certificate (tls: certificate required)", true},
+		"it refuses us at the second try":  {etcd.Config{Endpoints: secure.Endpoints(t), TLS: bare, Dial: failingFirst()}, "it refused our certificate", true},
+		"it is of another cluster":         {etcd.Config{Endpoints: secure.Endpoints(t), TLS: embeddedtest.New(t, 1).TLS}, "x509: certificate signed by unknown authority", true},
+		"it wants TLS":                     {etcd.Config{Endpoints: secure.Endpoints(t)}, " cannot be reached: it hung up; does it want TLS?", false},
+		"it speaks another language":       {etcd.Config{Endpoints: []string{rude(t)}, TLS: secure.TLS}, " cannot be reached: it does not speak TLS", true},
+		"it does not speak TLS":            {etcd.Config{Endpoints: []string{plain}, TLS: secure.TLS}, plain + " cannot be reached: it hung up; does it speak TLS?", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.cfg.Timeout = limit

@@ -1,4 +1,4 @@
-package main_test
+package behaviour_test
 
 import (
 	"bytes"
@@ -17,6 +17,8 @@ import (
 	"github.com/creack/pty"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"berth/fixtures/lab/lab"
 )
 
 // What a user does while a command runs:
@@ -27,9 +29,6 @@ import (
 //	                                   the terminal shows it, "type TEXT" (a Go string without its quotes), "resize
 //	                                   WIDTH HEIGHT"; it has to end with exit code N, and leave the terminal as it was.
 //	                                   What the terminal showed is stdout.
-
-// patience bounds what tests wait for; nothing here takes a tenth of it.
-const patience = 30 * time.Second
 
 // screen collects what a command writes, and wakes who waits for a text.
 type screen struct {
@@ -64,7 +63,7 @@ func (s *screen) find(text string) bool {
 }
 
 func (s *screen) await(text string, ended <-chan error) error {
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(lab.Patience)
 	defer deadline.Stop()
 	for !s.find(text) {
 		select {
@@ -75,7 +74,7 @@ func (s *screen) await(text string, ended <-chan error) error {
 			}
 			return errors.Join(fmt.Errorf("it ended without %q:\n%s", text, s.String()), err)
 		case <-deadline.C:
-			return fmt.Errorf("no %q within %s:\n%s", text, patience, s.String())
+			return fmt.Errorf("no %q within %s:\n%s", text, lab.Patience, s.String())
 		}
 	}
 	return nil
@@ -104,9 +103,9 @@ func ends(ts *testscript.TestScript, cmd *exec.Cmd, ended <-chan error, want str
 		if err != nil && !errors.As(err, &exit) {
 			ts.Fatalf("berth %s: %v", strings.Join(cmd.Args[1:], " "), err)
 		}
-	case <-time.After(patience):
+	case <-time.After(lab.Patience):
 		_ = cmd.Process.Kill()
-		ts.Fatalf("berth %s did not end within %s:\n%s", strings.Join(cmd.Args[1:], " "), patience, shown)
+		ts.Fatalf("berth %s did not end within %s:\n%s", strings.Join(cmd.Args[1:], " "), lab.Patience, shown)
 	}
 	if got := strconv.Itoa(cmd.ProcessState.ExitCode()); got != want {
 		ts.Fatalf("berth %s: exit code %s, want %s:\n%s", strings.Join(cmd.Args[1:], " "), got, want, shown)

@@ -1,11 +1,10 @@
-package main_test
+package behaviour_test
 
 import (
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -60,15 +59,22 @@ type shellUser struct {
 // atShell starts a shell in a folder with compose files, berth on its PATH.
 func atShell(t *testing.T, term, shell string, args ...string) *shellUser {
 	t.Helper()
-	w := newWorld(t, nil, "services: {frontend: {image: a}, database: {image: b}}")
-	w.write("other.yml", "services: {second: {image: a}}")
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"compose.yml": "services: {frontend: {image: a}, database: {image: b}}",
+		"other.yml":   "services: {second: {image: a}}",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	user, end, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(shell, args...)
-	cmd.Dir = w.dir
-	cmd.Env = append(slices.Clone(w.env), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"), "TERM="+term)
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"), "HOME=" + dir, "TERM=" + term}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = end, end, end
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {

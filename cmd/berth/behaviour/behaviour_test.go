@@ -1,4 +1,6 @@
-package main_test
+// Package behaviour_test runs the scripts of ../testdata/behaviour. It is a package of its own so that it runs beside the
+// other tests of berth, which it shares no lab with.
+package behaviour_test
 
 import (
 	"errors"
@@ -16,31 +18,50 @@ import (
 	"berth/fixtures/lab/lab"
 )
 
-// The scripts of testdata/behaviour are the specification of what berth does: one behaviour a file, run on one engine as
+// The scripts of ../testdata/behaviour are the specification of what berth does: one behaviour a file, run on one engine as
 // docker compose is, and again on a cluster of three. Beside testscript's own commands they have
 //
 //	berth ARG…          run berth; "! berth" when it has to fail
 //	code N ARG…         run berth, which has to end with exit code N
 //	docker ARG…         run docker against the hosts in turn; succeeds where one does, with the output of those
-//	eventually WORDS    repeat the command until it succeeds (30 s at most)
+//	eventually WORDS    repeat the command until it succeeds (as long as tests have patience)
 //
-// and those of a user who does something while a command runs (behaviour_user_test.go),
+// and those of a user who does something while a command runs (user_test.go),
 // and the conditions [cluster] and [onehost]. $PROJECT is the project's name, set in the environment, and
 // $BERTH the program's path.
 
+// binary is the berth program under test, built once.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "berth-behaviour-")
+	if err != nil {
+		panic(err)
+	}
+	if binary, err = lab.BuildBerth(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := lab.Main(m)
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 func TestBehaviourOnOneHost(t *testing.T) {
-	l := lab.Start(t, lab.Hosts(1), lab.Images("busybox", "web"))
+	t.Parallel() // with the cluster
+	l := lab.Start(t, lab.Hosts(1), lab.Apart("onehost"), lab.Images("busybox", "web"))
 	behave(t, l, "onehost", "DOCKER_HOST=unix://"+l.Hosts()[0].Socket())
 }
 
 func TestBehaviourOnThreeHosts(t *testing.T) {
+	t.Parallel() // with the one host
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox", "web"))
 	behave(t, l, "cluster", "BERTH_INVENTORY="+l.Inventory())
 }
 
 func behave(t *testing.T, l *lab.Lab, kind string, environ ...string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/behaviour",
+		Dir:                 "../testdata/behaviour",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition: func(cond string) (bool, error) {
@@ -132,7 +153,7 @@ func repeat(ts *testscript.TestScript, l *lab.Lab, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: eventually berth|docker|exec ARG…")
 	}
-	if !happens(func() bool {
+	if !lab.Happens(func() bool {
 		switch args[0] {
 		case "docker":
 			return tryDocker(ts, l, args[1:])
@@ -141,6 +162,6 @@ func repeat(ts *testscript.TestScript, l *lab.Lab, neg bool, args []string) {
 		}
 		return ts.Exec(binary, args[1:]...) == nil
 	}) {
-		ts.Fatalf("did not happen within %s: %s", patience, strings.Join(args, " "))
+		ts.Fatalf("did not happen within %s: %s", lab.Patience, strings.Join(args, " "))
 	}
 }
