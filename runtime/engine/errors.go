@@ -53,7 +53,9 @@ func IsNotFound(err error) bool { return cerrdefs.IsNotFound(err) }
 func IsConflict(err error) bool { return cerrdefs.IsConflict(err) }
 
 // IsInUse reports whether a network, volume or image was not removed because something uses it.
-func IsInUse(err error) bool { return IsConflict(err) || activeEndpoints(err) }
+func IsInUse(err error) bool {
+	return !errors.Is(err, errMiscounted) && (IsConflict(err) || activeEndpoints(err))
+}
 
 // IsUnreachable reports whether the engine could not be talked to at all.
 func IsUnreachable(err error) bool { return client.IsErrConnectionFailed(err) }

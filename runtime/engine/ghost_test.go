@@ -80,6 +80,9 @@ func TestAGhostEndpointIsWaitedForThenCutOffThenToldOf(t *testing.T) {
 			if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
 				t.Errorf("error %v, want %q", err, c.err)
 			}
+			if err != nil && IsInUse(err) {
+				t.Error("nobody uses it")
+			}
 			if len(c.ghost.forced) != c.forced {
 				t.Errorf("forced %v", c.ghost.forced)
 			}

@@ -127,9 +127,12 @@ var removalPauses = []time.Duration{
 // patience is how many attempts a container that does not run any more gets to let go of a network by itself.
 const patience = 3
 
-// RemoveNetwork removes a network. One that is not there is success. Endpoints of containers that are gone ("ghosts",
-// seen with 20.10 after a mass removal) are waited for, then cut off by force; a container that really uses the
-// network is an error that names it.
+// errMiscounted says that the engine counts endpoints of a network that are not there.
+var errMiscounted = errors.New("endpoints miscounted")
+
+// RemoveNetwork removes a network. One that is not there is success. Endpoints of containers that are gone ("ghosts") are
+// waited for, then cut off by force; a container that really uses the network is an error that names it, for which
+// IsInUse holds. It does not hold when the engine has lost count (see release.go): nothing but a restart cures that.
 func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 	err := e.tryRemoveNetwork(ctx, name)
 	for attempt, pause := range removalPauses {
@@ -152,9 +155,9 @@ func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 		err = e.tryRemoveNetwork(ctx, name)
 	}
 	if err != nil && activeEndpoints(err) {
-		return &Error{Host: e.host.Name, Op: "remove network", Subject: name, Cause: err,
-			Text: "the engine holds an endpoint of a container that is gone and does not show it",
-			Hint: "restart the engine (containers with live-restore stay up), then run the command again"}
+		return &Error{Host: e.host.Name, Op: "remove network", Subject: name, Cause: fmt.Errorf("%w: %w", errMiscounted, err),
+			Text: "the engine counts an endpoint of a container that is gone",
+			Hint: "restart the engine, then run the command again; until then the network can be used, but not removed"}
 	}
 	return e.fail("remove network", name, err)
 }
