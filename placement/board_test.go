@@ -137,7 +137,7 @@ func TestTasksThatMustBeTogetherAreAskedForAtOnce(t *testing.T) {
 	sidecar := &Service{Name: "sidecar", Reservation: Reservation{CPU: 700}}
 	r := b.NewRequest(web, Task{"web", 1})
 	b.Add(r, sidecar, Task{"sidecar", 1})
-	want := []Reason{{"a", "1 of 1 CPUs free, 1.4 wanted"}}
+	want := []Reason{{"a", "1 of 1 CPUs free, 1.4 wanted", "too little CPU"}}
 	if diff := cmp.Diff(want, b.Reasons(r)); diff != "" {
 		t.Error(diff)
 	}

@@ -7,11 +7,14 @@ import (
 )
 
 // filter is one rule of where tasks may run. As in swarmkit (manager/scheduler/filter.go) it is three things: does it
-// apply to the request, does the host pass, and if not, why, in a sentence without the host's name.
+// apply to the request, does the host pass, and if not, why, in a sentence without the host's name. Reasons are counted by
+// kind, and what is all that a host lacks is named (refusal.go).
 type filter interface {
 	applies(r *Request) bool
 	passes(b *Board, r *Request, host int) bool
 	explain(b *Board, r *Request, host int) string
+	kind(b *Board, r *Request, host int) string
+	lack(b *Board, r *Request, host int) string
 }
 
 // lasting filters do not depend on what is on a host; a picker asks them once a host. passing filters do. What one host

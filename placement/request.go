@@ -82,29 +82,8 @@ func (b *Board) Fits(r *Request, host int) bool {
 
 // Explain says why the host refuses the request, with the first filter that does; "" when none does.
 func (b *Board) Explain(r *Request, host int) string {
-	for _, all := range [][]filter{b.lasting, b.passing} {
-		for _, f := range all {
-			if f.applies(r) && !f.passes(b, r, host) {
-				return f.explain(b, r, host)
-			}
-		}
+	if f := b.refuses(r, host); f != nil {
+		return f.explain(b, r, host)
 	}
 	return ""
-}
-
-// Reasons is Explain for each host that refuses the request, in inventory order.
-func (b *Board) Reasons(r *Request) []Reason {
-	var all []Reason
-	for h := range b.hosts {
-		if text := b.Explain(r, h); text != "" {
-			all = append(all, Reason{Host: b.hosts[h].Name, Text: text})
-		}
-	}
-	return all
-}
-
-// Reason is why one host refuses a task: a sentence without the host's name.
-type Reason struct {
-	Host string
-	Text string // `label type is "db", constraint wants worker`, "0.5 of 4 CPUs free, 1 wanted"
 }

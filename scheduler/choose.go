@@ -20,6 +20,7 @@ func (u *upper) choose(free []*bundle) []*bundle {
 	var hosts []int32
 	for _, b := range free {
 		u.pinNew(b, free)
+		u.explain(b)
 		left := b.tasks
 		for left = u.without(b, left); len(left) > 0; {
 			hosts = u.fill(b, left, hosts[:0])
@@ -90,6 +91,9 @@ func (u *upper) packTogether(free []*bundle) {
 	}
 	if len(batches) == 0 || tasks > most || !u.o.Cluster {
 		return
+	}
+	for _, b := range chosen {
+		u.explain(b)
 	}
 	for i, hosts := range u.board.Pack(batches) {
 		if len(hosts) > 0 {
@@ -205,12 +209,13 @@ func (b *bundle) services() []*placement.Service {
 
 // refuse records that a bundle has no host, and why. What runs of it goes on as it is.
 func (u *upper) refuse(b *bundle) {
-	reasons := u.board.Reasons(u.ask(b))
+	refusal := u.board.Refusal(u.ask(b))
 	if only := b.tasks[0].only; only != "" {
-		reasons = slices.DeleteFunc(reasons, func(r Reason) bool { return r.Host != only })
+		refusal.Reasons = slices.DeleteFunc(refusal.Reasons, func(r Reason) bool { return r.Host != only })
+		refusal.Counts, refusal.Nearest = nil, nil
 	}
 	for _, t := range b.tasks {
 		t.unplaced = true
-		u.plan.Unplaced = append(u.plan.Unplaced, Unplaced{Task: t.Task, Reasons: reasons})
+		u.plan.Unplaced = append(u.plan.Unplaced, Unplaced{t.Task, refusal})
 	}
 }

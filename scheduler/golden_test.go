@@ -370,9 +370,11 @@ func TestPlanOfPartialUp(t *testing.T) {
 up: db.1 cannot be placed:
   a: 2 of 2 CPUs free, 3 wanted
   b: 1 of 1 CPUs free, 3 wanted
+  nearest: 1 CPU short on a
 up: web.4 cannot be placed:
   a: 0 of 2 CPUs free, 1 wanted
   b: 0 of 1 CPUs free, 1 wanted
+  nearest: 1 CPU short on a
 nothing was changed; make room, or start the rest with --partial`, "\n"), err.Error()); diff != "" {
 		t.Error(diff)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"berth/placement"
 )
 
 // UpOptions say what `up` is asked to do. The zero value is plain `up`.
@@ -15,11 +17,12 @@ type UpOptions struct {
 	NoRecreate         bool // recreate none
 	AlwaysRecreateDeps bool // recreate the containers of dependencies that come along
 	RemoveOrphans      bool
-	IgnoreOrphans      bool // no warning about orphans
-	RenewAnonVolumes   bool // recreate with fresh anonymous volumes
-	NoStart            bool // create only
-	Partial            bool // place what can be placed instead of nothing
-	Wait               bool // end with waiting until all tasks run or are healthy
+	IgnoreOrphans      bool     // no warning about orphans
+	RenewAnonVolumes   bool     // recreate with fresh anonymous volumes
+	NoStart            bool     // create only
+	Partial            bool     // place what can be placed instead of nothing
+	Explain            []string // services of which Plan.Explanations are to tell how their hosts were chosen
+	Wait               bool     // end with waiting until all tasks run or are healthy
 	// RenewVolumes has the user's answer for volumes that are not as the file says, by engine name: true makes them anew,
 	// without their data, and the containers that mount them. Those without an answer stay and are in Plan.Differing.
 	RenewVolumes map[string]bool
@@ -57,9 +60,9 @@ type UnplacedError struct {
 func (e *UnplacedError) Error() string {
 	var b strings.Builder
 	for i := 0; i < len(e.Unplaced); {
-		reasons := Reasons(e.Unplaced[i].Reasons)
+		reasons := refusal(&e.Unplaced[i].Refusal)
 		names := []string{e.Unplaced[i].Task.String()}
-		for i++; i < len(e.Unplaced) && Reasons(e.Unplaced[i].Reasons) == reasons; i++ {
+		for i++; i < len(e.Unplaced) && refusal(&e.Unplaced[i].Refusal) == reasons; i++ {
 			names = append(names, e.Unplaced[i].Task.String())
 		}
 		if b.Len() > 0 {
@@ -78,10 +81,34 @@ func (e *UnplacedError) Error() string {
 	return b.String()
 }
 
+// refusal writes why nobody takes a task: a line a host, how many hosts have which reason, and what would help.
+func refusal(r *placement.Refusal) string {
+	var b strings.Builder
+	b.WriteString(Reasons(r.Reasons))
+	if len(r.Counts) > 1 || len(r.Reasons) > 3 { // else the lines above say it
+		var counts []string
+		for _, c := range r.Counts {
+			counts = append(counts, fmt.Sprintf("%d × %s", c.Hosts, c.Kind))
+		}
+		fmt.Fprintf(&b, "\n  of %d hosts: %s", len(r.Reasons), strings.Join(counts, ", "))
+	}
+	if len(r.Nearest) > 0 {
+		fmt.Fprintf(&b, "\n  nearest: %s", strings.Join(r.Nearest, "; "))
+	}
+	return b.String()
+}
+
+// manyHosts is how many hosts are listed one by one.
+const manyHosts = 20
+
 // Reasons writes reasons a line a host, each line after a newline and two spaces.
 func Reasons(reasons []Reason) string {
 	var b strings.Builder
-	for _, r := range reasons {
+	for i, r := range reasons {
+		if i == manyHosts {
+			fmt.Fprintf(&b, "\n  and %d more hosts", len(reasons)-i)
+			break
+		}
 		fmt.Fprintf(&b, "\n  %s: %s", r.Host, r.Text)
 	}
 	if len(reasons) == 0 {

@@ -45,6 +45,7 @@ func (u *upper) placeAll(all []*bundle) (refused int) {
 		u.board, u.needs = u.newBoard(), placement.NewNeeds(u.p, u.o)
 		u.pins++ // requests belong to a board
 		u.plan.Unplaced, refused = nil, 0
+		clear(u.scores)
 		again := false
 		for _, b := range u.attempt(all) {
 			refused += len(b.tasks)

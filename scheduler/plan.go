@@ -141,6 +141,8 @@ type Plan struct {
 	Warnings []string
 	// Differing are volumes that exist and are not as the file says, to ask the user about: see UpOptions.RenewVolumes.
 	Differing []DifferingVolume
+	// Explanations are what UpOptions.Explain asked for.
+	Explanations []Explanation
 	// Running names containers that stay as they are, for progress ("Container x Running").
 	Running []placement.Container
 	// Failures are sentences about tasks that could not be dealt with (their host is unreachable); the rest of the
@@ -159,8 +161,8 @@ type DifferingVolume struct {
 
 // Unplaced is a task without a host, and why.
 type Unplaced struct {
-	Task    placement.Task
-	Reasons []Reason // one a host, in inventory order
+	Task placement.Task
+	placement.Refusal
 }
 
 // Reason is why one host refuses a task: a sentence without the host's name.

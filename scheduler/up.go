@@ -20,8 +20,9 @@ type upper struct {
 	networks map[string]*placement.NetworkSpec // by key
 	volumes  map[string]*placement.VolumeSpec  // by key
 	needs    *placement.Needs
-	packing  bool // all that is free is packed at once, because spreading left some without a host
-	pins     int  // counts what makes requests stale: a new board, another volume that is tied to a host
+	scores   map[string][]placement.Score // of services that are to be explained
+	packing  bool                         // all that is free is packed at once, because spreading left some without a host
+	pins     int                          // counts what makes requests stale: a new board, another volume that is tied to a host
 	board    *placement.Board
 
 	sets     []*set // enabled services by name
@@ -68,6 +69,7 @@ func (u *upper) run(command string) (*Plan, error) {
 	}
 	u.place()
 	slices.SortFunc(u.plan.Unplaced, func(a, b Unplaced) int { return compareTasks(a.Task, b.Task) })
+	u.explanations()
 	u.reportHosts()
 	u.hintPaths()
 	if len(u.plan.Unplaced) > 0 && !u.opts.Partial {
@@ -87,7 +89,7 @@ func newUpper(p *placement.Project, o *placement.Observation, opts UpOptions) *u
 		p: p, o: o, opts: opts, w: newView(p.Name, o),
 		networks: map[string]*placement.NetworkSpec{}, volumes: map[string]*placement.VolumeSpec{},
 		byName: map[string]*set{}, supplies: map[key]*supply{}, away: map[string][]placement.Task{}, lost: map[string][]placement.Task{},
-		renewed: map[key]bool{}, change: newChange(o), forget: newChange(o), plan: &Plan{Project: p.Name, Cluster: o.Cluster},
+		scores: map[string][]placement.Score{}, renewed: map[key]bool{}, change: newChange(o), forget: newChange(o), plan: &Plan{Project: p.Name, Cluster: o.Cluster},
 	}
 	for _, n := range p.Networks {
 		u.networks[n.Key] = n

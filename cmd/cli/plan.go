@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+
 	"github.com/urfave/cli/v2"
 
 	"berth/placement"
@@ -16,18 +18,31 @@ func planCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "no-recreate", Usage: "leave containers that are there as they are"},
 			&cli.BoolFlag{Name: "no-deps", Usage: "leave out the services that those named depend on"},
 			&cli.BoolFlag{Name: "remove-orphans", Usage: "remove containers of services the file does not have"},
+			&cli.StringSliceFlag{Name: "explain", Usage: "tell how the hosts of `SERVICE` are chosen, repeatable"},
 			&cli.BoolFlag{Name: "partial", Usage: "plan what can be placed when not everything can"},
 		},
 		Action: s.with(what{words: true, store: true}, func(ss *session) error {
 			if err := ss.scale(ss.c.StringSlice("scale")); err != nil {
 				return err
 			}
+			explain := ss.c.StringSlice("explain")
+			for _, name := range explain {
+				if ss.project.Service(name) == nil {
+					return fmt.Errorf("plan: --explain: no such service: %s", name)
+				}
+			}
 			p, err := ss.preview(ss.c.Context, func(o *placement.Observation) (*scheduler.Plan, error) {
 				return scheduler.Up(ss.project, o, scheduler.UpOptions{
 					Services: ss.services, NoDeps: ss.c.Bool("no-deps"), ForceRecreate: ss.c.Bool("force-recreate"),
 					NoRecreate: ss.c.Bool("no-recreate"), RemoveOrphans: ss.c.Bool("remove-orphans"), Partial: ss.c.Bool("partial"),
+					Explain: explain,
 				})
 			}, nil)
+			if p != nil {
+				for i := range p.Explanations {
+					fmt.Fprint(ss.env.Stdout, p.Explanations[i].String())
+				}
+			}
 			if err == nil && p.Empty() {
 				ss.display.Warn("nothing to do: " + upToDate(p))
 			}
