@@ -37,3 +37,20 @@ func TestHostsTakeTasksAsTheirAvailabilitySays(t *testing.T) {
 		}
 	}
 }
+
+func TestRulesRefuseNothingOnOneHostAlone(t *testing.T) {
+	rules, err := ParseConstraints("service not in (web, db) && service == cache && node.name == x && image == y && volume == z")
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := &Service{Name: "web", Constraints: rules}
+	o := &Observation{Hosts: []Host{ready("a", 1000)}}
+	b := NewBoard(o.Hosts)
+	b.Alone()
+	b.Know(web)
+	b.Hold(0, Task{"db", 1}, Reservation{}, nil)
+	r := b.NewRequest(web, Task{"web", 1}, NewNeeds(&Project{Services: []*Service{web}}, o).Of(web)...)
+	if hosts := b.Fill(r, 3, nil); len(hosts) != 3 {
+		t.Errorf("%d of 3 tasks have a place: %s", len(hosts), b.Explain(r, 0))
+	}
+}

@@ -1,6 +1,9 @@
 package placement
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Rules about services say what must or must not be beside a task. Those that exclude work both ways: where web does not
 // want to be beside cache, cache is kept off the hosts of web as well.
@@ -90,8 +93,12 @@ func (b *Board) Know(s *Service) {
 	}
 }
 
-// minds reports whether a service has hard rules about services, or another has one that is about it.
+// minds reports whether a service has hard rules about services, or another has one that is about it. One host without
+// a cluster has no choice, so that they say nothing there.
 func (b *Board) minds(s *Service) bool {
+	if !slices.ContainsFunc(b.passing, func(f filter) bool { return f == filter(besideFilter{}) }) {
+		return false
+	}
 	for i := range s.Constraints {
 		if !s.Constraints[i].Soft && s.Constraints[i].Kind() == AboutService {
 			return true

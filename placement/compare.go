@@ -12,6 +12,7 @@ type comparison struct {
 	search *regexp.Regexp
 	order  order
 	op     Operator // of order
+	kind   Kind     // of the constraint; "" where its key came later
 	arch   bool     // names of architectures that mean the same are equal
 }
 

@@ -56,7 +56,12 @@ const (
 )
 
 // Kind is what the constraint is about.
-func (c Constraint) Kind() Kind { return about(c.Key) }
+func (c Constraint) Kind() Kind {
+	if c.how != nil && c.how.kind != "" {
+		return c.how.kind
+	}
+	return about(c.Key)
+}
 
 // Negated reports whether the constraint excludes: !=, !~ and not in. About services it holds where none matches,
 // while the others hold where at least one does.

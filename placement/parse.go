@@ -174,7 +174,7 @@ func (p *parser) key() (string, error) {
 // operand reads what an operator compares with.
 func (p *parser) operand(c *Constraint) error {
 	start := p.at
-	c.how = &comparison{op: c.Op, arch: strings.EqualFold(c.Key, "node.platform.arch")}
+	c.how = &comparison{op: c.Op, kind: about(c.Key), arch: strings.EqualFold(c.Key, "node.platform.arch")}
 	switch c.Op {
 	case In, NotIn:
 		return p.list(c)

@@ -2,8 +2,11 @@ package engine
 
 import (
 	"runtime"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/docker/docker/api/types/volume"
 
 	"berth/placement"
 )
@@ -123,6 +126,40 @@ services:
 `)
 	if s := b.observe(p); len(s.Images) != 0 {
 		t.Errorf("images: %v", s.Images)
+	}
+}
+
+func TestWhatRulesAreAboutIsLookedFor(t *testing.T) {
+	b := onEngine(t)
+	p := project(t, t.TempDir(), "services: {web: {image: \"berth-lab/busybox:1\"}}")
+	if _, err := b.raw.VolumeCreate(b.ctx, volume.CreateOptions{Name: "archive"}); err != nil {
+		t.Fatal(err)
+	}
+	look := func(rules string) Snapshot {
+		t.Helper()
+		all, err := placement.ParseConstraints(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Service("web").Constraints = all
+		s, err := b.Observe(b.ctx, Query{Project: p.Name, Compose: p, Cluster: true})
+		if err != nil || s.Host.Problem != "" {
+			t.Fatal(err, s.Host.Problem)
+		}
+		return s
+	}
+	if s := look("node.name == x"); s.ImageNames != nil || len(s.Volumes) > 0 {
+		t.Errorf("nothing asks for them: images %q, volumes %+v", s.ImageNames, s.Volumes)
+	}
+	s := look("image == x ~ && volume == arch*")
+	if id := s.Images["berth-lab/busybox:1"]; !slices.Contains(s.ImageNames, "berth-lab/busybox:1") || !slices.Contains(s.ImageNames, id) || !slices.IsSorted(s.ImageNames) {
+		t.Errorf("images: %q", s.ImageNames)
+	}
+	if len(s.Volumes) != 1 || s.Volumes[0].Name != "archive" {
+		t.Errorf("volumes: %+v", s.Volumes)
+	}
+	if h := s.Host; h.Kernel == "" || h.System == "" || h.StorageDriver == "" {
+		t.Errorf("host: %+v", h)
 	}
 }
 
