@@ -15,7 +15,6 @@ type class struct {
 	demand  []int64
 	scaled  []int64 // the demand in parts of unit, at least 1 where there is any
 	weight  int64   // how much of what is scarce an item takes: the sum of its scaled demands, times the scarcity
-	boost   int64   // 16 for items that may be anywhere, more for those with fewer hosts to choose from
 	allowed Set     // by position in state.order
 	hosts   int     // how many hosts are allowed
 	kinds   []int   // in the problem, in its order
