@@ -102,6 +102,9 @@ func (b *batch) construct() {
 		if u == 0 && o <= b.bound {
 			return
 		}
+		if b.steps > b.budget {
+			break // many thousands of items: one way is as much as there is time for
+		}
 	}
 	b.restore(best)
 }
@@ -189,6 +192,7 @@ func (b *batch) reduce(end int) {
 
 // closeOne finds a place elsewhere for all that is on some opened host.
 func (b *batch) closeOne(before [][]int32, end int) bool {
+	b.steps += b.asked / 16
 	var active, opened []int32
 	weight := make([]int64, len(b.used))
 	for h, used := range b.used {

@@ -136,7 +136,7 @@ func (x *exact) place(i, unplaced, opened int) bool {
 	if first >= 0 { // else its equals have no place either
 		for h := first; h < len(x.used); h++ {
 			x.steps++
-			if x.twin[h] >= 0 && len(x.items[h]) == 0 && len(x.items[x.twin[h]]) == 0 || !x.fits(h, c) {
+			if x.twin[h] >= 0 && len(x.items[x.twin[h]]) == 0 || !x.fits(h, c) {
 				continue
 			}
 			if x.steps > x.end {
