@@ -155,6 +155,25 @@ func numbers(n int) []int {
 	return all
 }
 
+// TestBatchDoesNotSeeWhatMakesNoDifference gives each service a key that nobody asks for and all hosts to choose from:
+// they are packed as if they had neither.
+func TestBatchDoesNotSeeWhatMakesNoDifference(t *testing.T) {
+	p := quality.Mixes(200)[0].Problem(0)
+	want := pack.Batch(p, 0)
+	for i := range p.Kinds {
+		p.Kinds[i].Has = []pack.Key{pack.Key(i)}
+		p.Kinds[i].Avoids = []pack.Key{pack.Key(1000 + i)}
+		p.Kinds[i].Allowed = pack.NewSet(len(p.Hosts))
+		for h := range p.Hosts {
+			p.Kinds[i].Allowed.Add(h)
+			p.Hosts[h].Has = []pack.Key{pack.Key(2000 + h)}
+		}
+	}
+	if diff := cmp.Diff(want, pack.Batch(p, 0)); diff != "" {
+		t.Errorf("the packing differs:\n%s", diff)
+	}
+}
+
 func TestBatchPacksComposeMixesToTheLowerBound(t *testing.T) {
 	for _, m := range quality.Mixes(1000)[:4] {
 		t.Run(m.Name, func(t *testing.T) {

@@ -12,7 +12,7 @@ func (s *state) sortClasses() {
 	for _, i := range s.sortedKinds() {
 		k := &p.Kinds[i]
 		c := class{
-			demand: make([]int64, s.d), kinds: []int{i}, count: k.Count, hosts: k.Allowed.size(len(p.Hosts)),
+			demand: make([]int64, s.d), kinds: []int{i}, count: k.Count, hosts: k.Allowed.within(len(p.Hosts)),
 			perHost: int32(min(k.PerHost, 1<<30)), has: k.Has, avoids: k.Avoids, needs: k.Needs,
 		}
 		for j, r := range s.dims {

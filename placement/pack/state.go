@@ -59,7 +59,7 @@ type keyCount struct {
 }
 
 func newState(p *Problem) *state {
-	s := &state{problem: p, random: 1}
+	s := &state{problem: pruned(p), random: 1}
 	s.resources()
 	s.sortHosts()
 	s.sortClasses()
@@ -206,21 +206,9 @@ func (s *state) sortedKinds() []int {
 		return cmp.Or(
 			cmp.Compare(a.PerHost, b.PerHost),
 			slices.Compare(a.Needs, b.Needs), slices.Compare(a.Has, b.Has), slices.Compare(a.Avoids, b.Avoids),
-			cmp.Compare(a.Allowed.size(len(p.Hosts)), b.Allowed.size(len(p.Hosts))),
+			cmp.Compare(a.Allowed.within(len(p.Hosts)), b.Allowed.within(len(p.Hosts))),
 			cmp.Compare(b.Count, a.Count),
 		)
 	})
 	return kinds
-}
-
-// size is how many of n hosts are in the set.
-func (s Set) size(n int) int {
-	if s == nil {
-		return n
-	}
-	size := 0
-	for _, w := range s {
-		size += bits.OnesCount64(w)
-	}
-	return size
 }
