@@ -12,7 +12,7 @@ func (s *state) sortClasses() {
 	for _, i := range s.sortedKinds() {
 		k := &p.Kinds[i]
 		c := class{
-			demand: make([]int64, s.d), kinds: []int{i}, count: k.Count, hosts: k.Allowed.size(len(p.Hosts)),
+			demand: make([]int64, s.d), kinds: []int{i}, count: k.Count, hosts: k.Allowed.within(len(p.Hosts)),
 			perHost: int32(min(k.PerHost, 1<<30)), has: k.Has, avoids: k.Avoids, needs: k.Needs,
 		}
 		for j, r := range s.dims {
@@ -118,15 +118,16 @@ func (s *state) weigh() {
 			k.weight += k.scaled[j] * s.scarce[j] / 1024
 		}
 		k.weight = max(k.weight, 1)
-		k.boost = 16
-		if k.hosts > 0 {
-			k.boost = min(16*int64(len(s.order))/int64(k.hosts), 1024)
-		}
 	}
 }
 
 // fits reports whether one more item of a class may go on a host.
 func (s *state) fits(h int, c int32) bool {
+	return s.hasRoom(h, c) && (!s.classes[c].special || s.admits(h, c))
+}
+
+// hasRoom is the part of fits that does not ask what else is on the host.
+func (s *state) hasRoom(h int, c int32) bool {
 	k := &s.classes[c]
 	free := s.free[h*s.d : h*s.d+s.d]
 	for j, d := range k.demand {
@@ -134,7 +135,7 @@ func (s *state) fits(h int, c int32) bool {
 			return false
 		}
 	}
-	return k.allowed.Has(h) && (!k.special || s.admits(h, c))
+	return k.allowed.Has(h)
 }
 
 // admits is the part of fits that is about company.

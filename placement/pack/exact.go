@@ -15,6 +15,8 @@ type exact struct {
 	largest  []int64 // by resource: the largest host not in use
 	inUse    []int64 // by resource: what hosts in use and opened ones have free
 	total    []int64 // by resource: what all hosts have free
+	usable   []int64 // scratch
+	starts   []int   // by position in order: the first with the same class
 	at       []int32 // by item: its host, -1
 	best     []int32
 	unplaced int // of best
@@ -36,6 +38,13 @@ func newExact(s *state, possible []bool, bound, unplaced, opened, end int) *exac
 		}
 	}
 	x.at = make([]int32, len(x.order))
+	x.usable = make([]int64, s.d)
+	x.starts = make([]int, len(x.order))
+	for i := range x.order {
+		if x.starts[i] = i; i > 0 && x.order[i] == x.order[i-1] {
+			x.starts[i] = x.starts[i-1]
+		}
+	}
 	x.rest = make([]int64, (len(x.order)+1)*s.d)
 	for i := len(x.order) - 1; i >= 0; i-- {
 		for j, d := range s.classes[x.order[i]].demand {
@@ -127,7 +136,7 @@ func (x *exact) place(i, unplaced, opened int) bool {
 	if first >= 0 { // else its equals have no place either
 		for h := first; h < len(x.used); h++ {
 			x.steps++
-			if x.twin[h] >= 0 && len(x.items[h]) == 0 && len(x.items[x.twin[h]]) == 0 || !x.fits(h, c) {
+			if x.twin[h] >= 0 && len(x.items[x.twin[h]]) == 0 || !x.fits(h, c) {
 				continue
 			}
 			if x.steps > x.end {
@@ -179,10 +188,7 @@ func (x *exact) done() bool { return x.unplaced == 0 && x.opened <= x.bound }
 // better reports whether what is decided so far could still become better than the best.
 func (x *exact) better(i, unplaced, opened int) bool {
 	rest := x.rest[i*x.d : (i+1)*x.d]
-	all := true
-	for j, d := range rest {
-		all = all && d <= x.total[j]
-	}
+	all := x.enough(i)
 	if !all {
 		unplaced++ // one more at least
 	}
@@ -196,6 +202,40 @@ func (x *exact) better(i, unplaced, opened int) bool {
 		over := d - x.inUse[j]
 		if all && over > 0 && opened+int((over+x.largest[j]-1)/max(x.largest[j], 1)) >= x.opened {
 			return false // all the rest must be placed, on so many more hosts
+		}
+	}
+	return true
+}
+
+// enough reports whether the hosts have the room for all items from position i on, as far as sums tell. What a host has
+// free counts only when some of the items could go there.
+func (x *exact) enough(i int) bool {
+	rest := x.rest[i*x.d : (i+1)*x.d]
+	for j, d := range rest {
+		if d > x.total[j] {
+			return false
+		}
+	}
+	if i == len(x.order) {
+		return true
+	}
+	usable := x.usable
+	clear(usable)
+	for h := range x.used {
+		for k := len(x.order) - 1; k >= i; k = x.starts[k] - 1 {
+			x.steps++
+			if !x.hasRoom(h, x.order[k]) {
+				continue
+			}
+			for j := range usable {
+				usable[j] += max(x.free[h*x.d+j], 0)
+			}
+			break
+		}
+	}
+	for j, d := range rest {
+		if d > usable[j] {
+			return false
 		}
 	}
 	return true

@@ -1,5 +1,7 @@
 package pack
 
+import "math/bits"
+
 // Problem is what is to be packed: items onto hosts. Amounts are whole numbers in any unit that is the same for hosts
 // and kinds: millicores, bytes, pieces. Batch reads it and changes nothing.
 type Problem struct {
@@ -53,6 +55,21 @@ func (s Set) Add(host int) { s[host>>6] |= 1 << (host & 63) }
 // Has reports whether the host is in the set. A nil set has all.
 func (s Set) Has(host int) bool {
 	return s == nil || host>>6 < len(s) && s[host>>6]>>(host&63)&1 != 0
+}
+
+// within is how many of the hosts 0 … n-1 are in the set. A nil set has all.
+func (s Set) within(n int) int {
+	if s == nil {
+		return n
+	}
+	size := 0
+	for i, w := range s {
+		if from := i << 6; from+64 > n {
+			w &= 1<<max(n-from, 0) - 1
+		}
+		size += bits.OnesCount64(w)
+	}
+	return size
 }
 
 // Result is where the items of a problem go.

@@ -15,7 +15,6 @@ type class struct {
 	demand  []int64
 	scaled  []int64 // the demand in parts of unit, at least 1 where there is any
 	weight  int64   // how much of what is scarce an item takes: the sum of its scaled demands, times the scarcity
-	boost   int64   // 16 for items that may be anywhere, more for those with fewer hosts to choose from
 	allowed Set     // by position in state.order
 	hosts   int     // how many hosts are allowed
 	kinds   []int   // in the problem, in its order
@@ -60,7 +59,7 @@ type keyCount struct {
 }
 
 func newState(p *Problem) *state {
-	s := &state{problem: p, random: 1}
+	s := &state{problem: pruned(p), random: 1}
 	s.resources()
 	s.sortHosts()
 	s.sortClasses()
@@ -207,21 +206,9 @@ func (s *state) sortedKinds() []int {
 		return cmp.Or(
 			cmp.Compare(a.PerHost, b.PerHost),
 			slices.Compare(a.Needs, b.Needs), slices.Compare(a.Has, b.Has), slices.Compare(a.Avoids, b.Avoids),
-			cmp.Compare(a.Allowed.size(len(p.Hosts)), b.Allowed.size(len(p.Hosts))),
+			cmp.Compare(a.Allowed.within(len(p.Hosts)), b.Allowed.within(len(p.Hosts))),
 			cmp.Compare(b.Count, a.Count),
 		)
 	})
 	return kinds
-}
-
-// size is how many of n hosts are in the set.
-func (s Set) size(n int) int {
-	if s == nil {
-		return n
-	}
-	size := 0
-	for _, w := range s {
-		size += bits.OnesCount64(w)
-	}
-	return size
 }
