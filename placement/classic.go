@@ -59,7 +59,7 @@ func ParseClassic(s string) (key string, rule Constraint, err error) {
 		rule.how.texts = []text{{literal: value}}
 	}
 	if rule.how.search != nil {
-		rule.Op = map[Operator]Operator{Equal: Matches, NotEqual: MatchesNot}[rule.Op]
+		rule.Op = rule.Op.searching()
 	}
 	return key, rule, err
 }

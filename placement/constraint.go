@@ -44,6 +44,14 @@ const (
 // ordered reports whether an operator compares by size.
 func (o Operator) ordered() bool { return o == Less || o == AtMost || o == Greater || o == AtLeast }
 
+// searching is the operator for regular expressions that goes with == or !=.
+func (o Operator) searching() Operator {
+	if o == NotEqual {
+		return MatchesNot
+	}
+	return Matches
+}
+
 // Kind is what a constraint is about.
 type Kind string
 

@@ -180,7 +180,7 @@ func (p *parser) operand(c *Constraint) error {
 		return p.list(c)
 	case Equal, NotEqual:
 		if source, ok := p.slashes(); ok {
-			c.Op = map[Operator]Operator{Equal: Matches, NotEqual: MatchesNot}[c.Op]
+			c.Op = c.Op.searching()
 			return p.regexp(c, start+1, source)
 		}
 	case Matches, MatchesNot:

@@ -23,7 +23,13 @@ const (
 
 // stops are the characters that end a value besides.
 func (w place) stops() string {
-	return map[place]string{alone: "~", inList: ",()", inShares: ",():"}[w]
+	switch w {
+	case inList:
+		return ",()"
+	case inShares:
+		return ",():"
+	}
+	return "~"
 }
 
 // value reads a value, quoted or not. Without quotes it runs to what ends it.
