@@ -27,6 +27,7 @@ type tally struct {
 	service *Service // nil while only its containers are known
 	name    string
 	on      []int32 // the host of each of its tasks
+	failing []int32 // hosts where it fails
 }
 
 // slot is what one host holds.
@@ -128,6 +129,12 @@ func (b *Board) Hold(host int, t Task, r Reservation, ports []Port) {
 	service.on = append(service.on, int32(host))
 	s.holdPorts(t, ports)
 	b.moved(host)
+}
+
+// Fails says that tasks of a service fail on a host: others get its new ones while they have room.
+func (b *Board) Fails(host int, service string) {
+	t := &b.services[b.Service(service)]
+	t.failing = append(t.failing, int32(host))
 }
 
 // HoldResources is Hold for counted things.

@@ -177,7 +177,7 @@ func naive(b *Board, r *Request) int {
 		}
 		return slices.Compare([]int{int(count(x)), int(lx), x}, []int{int(count(y)), int(ly), y}) < 0
 	}
-	scores, most := b.scores(r), int32(-1) // the best score of a host with room
+	scores, most := b.scores(r), int32(-1<<31) // the best score of a host with room
 	var best func(hosts []int, preferences []Preference) int
 	best = func(hosts []int, preferences []Preference) int {
 		chosen := -1
@@ -236,7 +236,11 @@ func drawBoard(t *rapid.T) (hosts []Host, board func() *Board) {
 	return hosts, func() *Board {
 		b := NewBoard(hosts)
 		for i, x := range all {
-			b.Hold(x.host, Task{[]string{"web", "app", "db", "other"}[x.service], 100 + i}, Reservation{CPU: 250}, nil)
+			name := []string{"web", "app", "db", "other"}[x.service]
+			b.Hold(x.host, Task{name, 100 + i}, Reservation{CPU: 250}, nil)
+			if i%5 == 4 {
+				b.Fails(x.host, name)
+			}
 		}
 		return b
 	}

@@ -193,7 +193,11 @@ func (r *Request) changes() bool {
 	return false
 }
 
-// scores are how much each host agrees with the soft rules of a request, by host; nil without such rules.
+// failure is what a host's score loses where a service fails: more than all soft rules of a service can make good for.
+const failure = 1 << 20
+
+// scores are how much each host agrees with the soft rules of a request, by host, less where its service fails; nil without
+// such rules and failures.
 func (b *Board) scores(r *Request) []int32 {
 	var scores []int32
 	count := func(weight int, holds func(h int32) bool) {
@@ -222,6 +226,12 @@ func (b *Board) scores(r *Request) []int32 {
 	}
 	for i := range r.wishes {
 		count(r.wishes[i].Weight, func(h int32) bool { return r.wishes[i].Hosts[h] })
+	}
+	for i := range r.parts {
+		for _, h := range b.services[r.parts[i].index].failing {
+			count(0, func(int32) bool { return false }) // there are scores
+			scores[h] -= failure
+		}
 	}
 	return scores
 }

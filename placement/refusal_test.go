@@ -111,3 +111,20 @@ func TestScoresAreInTheOrderOfChoice(t *testing.T) {
 		t.Errorf("the best is %d, %v", h, ok)
 	}
 }
+
+func TestAHostWhereTheServiceFailsComesLast(t *testing.T) {
+	b := NewBoard([]Host{ready("a", 1000), ready("b", 2000), ready("c", 2000)})
+	b.Fails(2, "web")
+	b.Fails(0, "other")
+	c, err := ParseConstraint("node.name == c ~")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Service{Name: "web", Reservation: Reservation{CPU: 1000}, Constraints: []Constraint{c}}
+	if got, want := fill(b, s, 6), "a b b c c -"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if last := b.Scores(b.NewRequest(s, Task{"web", 9}))[2]; last.Host != "c" || !last.Fails || last.Agrees != 1 {
+		t.Errorf("%+v", last)
+	}
+}

@@ -10,6 +10,7 @@ type Score struct {
 	Host    string
 	Refused string  // why it cannot be; "" when it can
 	Agrees  int     // sum of the weights of the soft rules that hold there
+	Fails   bool    // tasks of the service fail there
 	Groups  []Group // for each spread preference, the group that the host is in
 	Tasks   int     // of the service on the host
 	Load    int     // in thousandths: what is reserved of the scarcer of CPU and memory, and a trifle for each task
@@ -41,6 +42,14 @@ func (b *Board) Scores(r *Request) []Score {
 		}
 		if agrees != nil {
 			x.Agrees = int(agrees[h])
+		}
+		for i := range r.parts {
+			for _, at := range b.services[r.parts[i].index].failing {
+				if int(at) == h {
+					x.Fails = true
+					x.Agrees += failure
+				}
+			}
 		}
 		for i, p := range r.preferences {
 			value, _ := attribute(&b.hosts[h], p.Spread)
@@ -80,6 +89,12 @@ func (b *Board) compare(r *Request, s, t *Score, x, y int) int {
 	}
 	if s.Refused != "" {
 		return cmp.Compare(x, y)
+	}
+	if s.Fails != t.Fails {
+		if s.Fails {
+			return 1
+		}
+		return -1
 	}
 	if c := -cmp.Compare(s.Agrees, t.Agrees); c != 0 || r.strategy == Random {
 		return c

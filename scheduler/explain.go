@@ -93,6 +93,9 @@ func (x *Explanation) String() string {
 // merits are what hosts are compared by, in that order.
 func merits(h *placement.Score) []string {
 	var all []string
+	if h.Fails {
+		all = append(all, "a task of it fails here")
+	}
 	if h.Agrees > 0 {
 		all = append(all, fmt.Sprintf("soft rules %d", h.Agrees))
 	}

@@ -113,7 +113,23 @@ func (u *upper) newBoard() *placement.Board {
 	for _, s := range u.p.Services {
 		b.Know(s)
 	}
+	for i := range u.w.containers {
+		c := &u.w.containers[i]
+		if h, ok := u.w.hosts[c.Host]; ok && failed(c) {
+			b.Fails(h, c.Task.Service)
+		}
+	}
 	return b
+}
+
+// failed reports whether a task's container keeps failing, or has failed and was not started again.
+func failed(c *placement.Container) bool {
+	return !c.OneOff && (c.State == "restarting" || c.State == "dead" || c.State == "exited" && c.ExitCode != 0 && !interrupted(c))
+}
+
+// interrupted reports whether a container was ended by a signal that stop and kill send.
+func interrupted(c *placement.Container) bool {
+	return c.ExitCode == 137 || c.ExitCode == 143 || c.ExitCode == 130
 }
 
 // scope finds the services that the command is about: the selected ones and, without NoDeps, what they depend on.
