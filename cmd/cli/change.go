@@ -176,7 +176,7 @@ func (ss *session) limits() (execute.Limits, error) {
 		}
 	}
 	if n > 0 { // compose's -1, and 0, are no limit of the user's
-		limits.PerHost = n
+		limits.PerHost, limits.Grace = n, 0
 	}
 	return limits, nil
 }

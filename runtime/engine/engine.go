@@ -5,7 +5,7 @@
 // Where to look: engine.go, ssh*.go and dockercontext.go connect; observe.go asks, observe_sort.go and list.go sort the
 // answers; convert*.go turn a compose service into an engine's container (pure), files.go its secrets and configs;
 // create.go makes it; equal*.go compare what runs with what would be made, adopt.go for what docker compose made;
-// lifecycle.go, network.go, bridge.go and volume.go act; image*.go pull, send and name images, build*.go make them;
+// lifecycle.go, release.go, network.go, bridge.go and volume.go act; image*.go pull, send and name images, build*.go make them;
 // seed.go and tree.go fill volumes; events.go, eventquery.go and await.go wait; logs.go, copy.go, exec.go, usage.go and
 // hooks.go stream; agent.go makes berth's own container, mark.go what stands for a lock; errors.go makes one sentence of
 // what engines refuse.
@@ -40,6 +40,7 @@ type Engine struct {
 	address string // what is dialled: the inventory's address or the one of its docker context
 	base    string // URL that requests past the client start with
 	api     *client.Client
+	exits   *exits
 
 	config func() (*configfile.ConfigFile, error) // docker's own configuration, read once
 }
@@ -50,7 +51,7 @@ type Engine struct {
 // Addresses are unix://PATH, tcp://HOST:PORT (with h.TLS over TLS) and ssh://[USER@]HOST[:PORT], or the one of the
 // docker context h.Context.
 func Connect(h placement.InventoryHost) (*Engine, error) {
-	e := &Engine{host: h, address: h.Address}
+	e := &Engine{host: h, address: h.Address, exits: newExits()}
 	e.config = sync.OnceValues(loadConfig)
 	var secure *tls.Config
 	var err error

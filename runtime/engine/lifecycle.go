@@ -16,17 +16,23 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 // Stop asks a container to end and kills it after timeout (nil: its own stop_grace_period, or the engine's 10 s). It
 // returns when the container has ended. One that is stopped or gone already is success.
 func (e *Engine) Stop(ctx context.Context, id string, timeout *time.Duration) error {
-	err := e.api.ContainerStop(ctx, id, container.StopOptions{Timeout: stopSeconds(timeout)})
+	err := e.stop(ctx, id, timeout)
 	if IsNotFound(err) {
 		return nil
 	}
 	return e.fail("stop container", id, err)
 }
 
+func (e *Engine) stop(ctx context.Context, id string, timeout *time.Duration) error {
+	return e.ending(ctx, id, func() error {
+		return e.api.ContainerStop(ctx, id, container.StopOptions{Timeout: stopSeconds(timeout)})
+	})
+}
+
 // Restart stops and starts a container; timeout as for Stop. It takes two calls: when the grace period is 0, 20.10's own
 // restart starts the container before the old one's task is gone, and refuses every exec in it from then on.
 func (e *Engine) Restart(ctx context.Context, id string, timeout *time.Duration) error {
-	if err := e.fail("restart container", id, e.api.ContainerStop(ctx, id, container.StopOptions{Timeout: stopSeconds(timeout)})); err != nil {
+	if err := e.fail("restart container", id, e.stop(ctx, id, timeout)); err != nil {
 		return err
 	}
 	return e.fail("restart container", id, e.api.ContainerStart(ctx, id, container.StartOptions{}))
@@ -42,7 +48,16 @@ func stopSeconds(d *time.Duration) *int {
 
 // Kill sends a signal ("" is SIGKILL) to a container's first process.
 func (e *Engine) Kill(ctx context.Context, id, signal string) error {
-	return e.fail("kill container", id, e.api.ContainerKill(ctx, id, signal))
+	send := func() error { return e.api.ContainerKill(ctx, id, signal) }
+	if !deadly(signal) {
+		return e.fail("kill container", id, send())
+	}
+	return e.fail("kill container", id, e.ending(ctx, id, send))
+}
+
+// deadly reports whether a signal is SIGKILL.
+func deadly(signal string) bool {
+	return signal == "" || signal == "9" || strings.TrimPrefix(strings.ToUpper(signal), "SIG") == "KILL"
 }
 
 // Pause freezes a container's processes.
@@ -63,22 +78,29 @@ func (e *Engine) Rename(ctx context.Context, id, name string) error {
 // Remove removes a container, killing it if it runs, and with anonymousVolumes the volumes that only it has. One that
 // is gone already is success; one that is being removed by someone else is waited for.
 func (e *Engine) Remove(ctx context.Context, id string, anonymousVolumes bool) error {
-	err := e.api.ContainerRemove(ctx, id, container.RemoveOptions{RemoveVolumes: anonymousVolumes, Force: true})
+	remove := func(force bool) error {
+		return e.api.ContainerRemove(ctx, id, container.RemoveOptions{RemoveVolumes: anonymousVolumes, Force: force})
+	}
+	err := remove(!e.miscounts(ctx))
+	if err != nil && IsConflict(err) && !underRemoval(err) && e.miscounts(ctx) { // it runs
+		err = e.ending(ctx, id, func() error { return remove(true) })
+	}
 	switch {
 	case err == nil || IsNotFound(err):
 		return nil
-	case IsConflict(err):
-		return e.awaitRemoval(ctx, id, err)
+	case underRemoval(err):
+		return e.awaitRemoval(ctx, id)
 	}
 	return e.fail("remove container", id, err)
 }
 
-// awaitRemoval waits until a removal that is under way has ended; refused is what the engine said to ours. The
-// container's state does not tell: while it is being killed it counts as running.
-func (e *Engine) awaitRemoval(ctx context.Context, id string, refused error) error {
-	if !strings.Contains(refused.Error(), "is already in progress") {
-		return e.fail("remove container", id, refused)
-	}
+func underRemoval(err error) bool {
+	return IsConflict(err) && strings.Contains(err.Error(), "is already in progress")
+}
+
+// awaitRemoval waits until a removal that is under way has ended. The container's state does not tell: while it is being
+// killed it counts as running.
+func (e *Engine) awaitRemoval(ctx context.Context, id string) error {
 	gone, failed := e.api.ContainerWait(ctx, id, container.WaitConditionRemoved)
 	select {
 	case <-gone:

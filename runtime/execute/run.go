@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"berth/runtime/engine"
 	"berth/scheduler"
@@ -17,10 +18,13 @@ import (
 type Limits struct {
 	PerHost int // engine calls on one host; start dominates, and more than 8–16 gain nothing (COMPOSE.md)
 	Total   int // engine calls over all hosts
+	// Grace is how long a stop counts among them: one that takes longer waits for its container and costs the engine
+	// nothing. 0 is all the time.
+	Grace time.Duration
 }
 
 // DefaultLimits suits engines on a LAN: 8 calls in flight on each, 128 in all.
-var DefaultLimits = Limits{PerHost: 8, Total: 128}
+var DefaultLimits = Limits{PerHost: 8, Total: 128, Grace: 250 * time.Millisecond}
 
 // Phase is where a step is.
 type Phase int
@@ -82,8 +86,9 @@ func (e *Error) Unwrap() []error {
 }
 
 type outcome struct {
-	id  int
-	err error
+	id    int
+	err   error
+	waits bool // it goes on, and only waits
 }
 
 // runGraph runs do for each step whose predecessors succeeded, bounded by limits; steps that only wait take no slot.
@@ -102,15 +107,19 @@ func runGraph(ctx context.Context, steps []scheduler.Step, limits Limits, do fun
 			step := &steps[id]
 			report(Report{Step: step, Phase: Working})
 			inFlight++
-			go func() { results <- outcome{step.ID, do(ctx, step)} }()
+			go attempt(ctx, step, limits, do, results)
 		}
 		if inFlight == 0 {
 			break
 		}
 		r := <-results
-		inFlight--
 		step := &steps[r.id]
 		g.free(step)
+		if r.waits {
+			continue
+		}
+		inFlight--
+		g.state[r.id] = finished
 		switch {
 		case r.err == nil:
 			report(Report{Step: step, Phase: Done})
@@ -145,6 +154,25 @@ func runGraph(ctx context.Context, steps []scheduler.Step, limits Limits, do fun
 	return nil
 }
 
+// attempt does a step and sends its outcome. A stop that waits for its container says so first.
+func attempt(ctx context.Context, step *scheduler.Step, limits Limits, do func(context.Context, *scheduler.Step) error, results chan<- outcome) {
+	if step.Kind != scheduler.Stop || limits.Grace == 0 {
+		results <- outcome{id: step.ID, err: do(ctx, step)}
+		return
+	}
+	done := make(chan error, 1)
+	go func() { done <- do(ctx, step) }()
+	timer := time.NewTimer(limits.Grace)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		results <- outcome{id: step.ID, err: err}
+	case <-timer.C:
+		results <- outcome{id: step.ID, waits: true}
+		results <- outcome{id: step.ID, err: <-done}
+	}
+}
+
 // interrupted reports whether a step failed only because the context ended: with its error or, where the HTTP client says
 // it, with its cause.
 func interrupted(ctx context.Context, err error) bool {
@@ -155,7 +183,8 @@ type stepState uint8
 
 const (
 	waiting stepState = iota
-	started
+	started           // it holds a place of its lane
+	idle              // started, without a place
 	finished
 )
 
@@ -241,15 +270,16 @@ func (g *graph) next() (int, bool) {
 	return 0, false
 }
 
+// free gives the place of a started step to others.
 func (g *graph) free(s *scheduler.Step) {
-	g.state[s.ID] = finished
-	if l := lane(s); l != "" {
+	if l := lane(s); l != "" && g.state[s.ID] == started {
 		g.busy[l]--
 		g.total--
 		if picksPort(s) {
 			g.picks[l] = false
 		}
 	}
+	g.state[s.ID] = idle
 }
 
 func (g *graph) release(id int) {

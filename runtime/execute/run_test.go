@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
@@ -93,6 +95,28 @@ func TestWaitingStepsTakeNoSlotOfTheirHost(t *testing.T) {
 	}, func(Report) {})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAStopThatWaitsForItsContainerGivesItsPlaceAway(t *testing.T) {
+	steps := []scheduler.Step{{ID: 0, Kind: scheduler.Stop, Host: "a"}, step(1, "a")}
+	for _, grace := range []time.Duration{0, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			next := began
+			err := runGraph(t.Context(), steps, Limits{PerHost: 1, Total: 1, Grace: grace}, func(ctx context.Context, s *scheduler.Step) error {
+				if s.ID == 0 {
+					<-time.After(10 * time.Second) // the container's grace period
+				} else {
+					next = time.Now()
+				}
+				return nil
+			}, func(Report) {})
+			want := map[bool]time.Duration{true: time.Second, false: 10 * time.Second}[grace > 0]
+			if err != nil || next.Sub(began) != want {
+				t.Errorf("grace %v: the next step began after %v, want %v; %v", grace, next.Sub(began), want, err)
+			}
+		})
 	}
 }
 
