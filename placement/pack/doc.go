@@ -7,6 +7,8 @@
 // filling them anew together with what has no place, until a lower bound is met or the steps are spent; and for small
 // problems looks through all packings.
 //
+// Online places single items as they come, each on the host whose free CPU and memory it leaves in the best proportion.
+//
 // Everything is deterministic: no clock (a budget is a number of steps), no map order, no floating point, and random
 // numbers come from a sequence of the package's own. README.md has the measured quality.
 package pack

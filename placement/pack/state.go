@@ -103,7 +103,7 @@ func (s *state) sortHosts() {
 			largest[j] = max(largest[j], amount(p.Hosts[i].Free, r))
 		}
 	}
-	kinds := slices.DeleteFunc(s.sortedKinds(), func(i int) bool { return p.Kinds[i].Allowed == nil && p.Kinds[i].Present == nil })
+	prints := s.fingerprints()
 	s.order = make([]int, len(p.Hosts))
 	total := make([]int64, len(p.Hosts))
 	for h := range s.order {
@@ -128,7 +128,7 @@ func (s *state) sortHosts() {
 				return c
 			}
 		}
-		return s.compareAdmission(kinds, x, y)
+		return cmp.Compare(prints[x], prints[y])
 	})
 	s.used = make([]bool, len(p.Hosts))
 	s.free = make([]int64, len(p.Hosts)*s.d)
@@ -149,27 +149,32 @@ func (s *state) sortHosts() {
 	}
 }
 
-// compareAdmission tells hosts apart by the kinds that they admit, and by what they hold.
-func (s *state) compareAdmission(kinds []int, x, y int) int {
-	for _, i := range kinds {
-		k := &s.problem.Kinds[i]
-		if a, b := k.Allowed.Has(x), k.Allowed.Has(y); a != b {
-			if a {
-				return -1
-			}
-			return 1
+// fingerprints tell hosts apart by the kinds that they admit, and by what they hold. It would make no difference to the
+// rules if two were equal by chance.
+func (s *state) fingerprints() []uint64 {
+	p := s.problem
+	prints := make([]uint64, len(p.Hosts))
+	for h := range prints {
+		for _, key := range p.Hosts[h].Has {
+			prints[h] = mix(prints[h] + uint64(key) + 1)
 		}
-		if k.Present != nil {
-			if c := cmp.Compare(k.Present[x], k.Present[y]); c != 0 {
-				return c
+		prints[h] = mix(prints[h])
+		for _, key := range p.Hosts[h].Avoids {
+			prints[h] = mix(prints[h] + uint64(key) + 1)
+		}
+	}
+	for n, i := range s.sortedKinds() {
+		k := &p.Kinds[i]
+		for h := range prints {
+			if k.Allowed != nil && k.Allowed.Has(h) {
+				prints[h] += mix(2*uint64(n) + 1)
+			}
+			if k.Present != nil {
+				prints[h] += mix(2*uint64(n)+2) * uint64(k.Present[h])
 			}
 		}
 	}
-	a, b := &s.problem.Hosts[x], &s.problem.Hosts[y]
-	if c := slices.Compare(a.Has, b.Has); c != 0 {
-		return c
-	}
-	return slices.Compare(a.Avoids, b.Avoids)
+	return prints
 }
 
 // scale is an amount in parts of unit of a whole, from 0 to 16 units.
