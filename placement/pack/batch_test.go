@@ -202,6 +202,20 @@ func TestBatchPlacesATightProject(t *testing.T) {
 	}
 }
 
+// TestBatchLeavesOutTheLargeWhereThereIsNotRoomForAll: of 200 small and 20 large items, hosts hold the small ones and
+// little more.
+func TestBatchLeavesOutTheLargeWhereThereIsNotRoomForAll(t *testing.T) {
+	p := &pack.Problem{Kinds: []pack.Kind{{Demand: []int64{6, 6}, Count: 20}, {Demand: []int64{1, 1}, Count: 200}}}
+	for range 25 {
+		p.Hosts = append(p.Hosts, pack.Host{Free: []int64{8, 9}})
+	}
+	r := pack.Batch(p, 0)
+	check(t, p, r)
+	if r.Unplaced != 20 {
+		t.Errorf("%d are unplaced, want the 20 large ones", r.Unplaced)
+	}
+}
+
 func TestBatchFillsHostsInUseFirst(t *testing.T) {
 	p := &pack.Problem{
 		Hosts: []pack.Host{{Free: []int64{9}}, {Free: []int64{2}, Used: true}, {Free: []int64{9}}, {Free: []int64{3}, Used: true}},

@@ -1,5 +1,10 @@
 package pack
 
+import (
+	"cmp"
+	"slices"
+)
+
 // recipe says how a host is filled.
 type recipe struct {
 	wanted  []int64 // scaled demand of all items that are to be placed: the direction in which hosts ought to be filled
@@ -99,5 +104,25 @@ func (s *state) construct(balance int64) {
 		}
 		candidates = append(candidates[:0], remaining...)
 		s.fill(h, candidates, &recipe{wanted: wanted, balance: balance})
+	}
+}
+
+// smallFirst places as many items as it can where there is not room for all, those that take least first.
+func (s *state) smallFirst() {
+	order := make([]int32, len(s.classes))
+	for c := range order {
+		order[c] = int32(c)
+	}
+	slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(s.classes[a].weight, s.classes[b].weight) })
+	for again := true; again; { // what others need may have come after them
+		again = false
+		for _, c := range order {
+			for h := 0; h < len(s.order) && s.left[c] > 0; h++ {
+				for s.left[c] > 0 && s.fits(h, c) {
+					s.put(h, c)
+					again = true
+				}
+			}
+		}
 	}
 }

@@ -48,8 +48,8 @@ func firstFit(all []task) int {
 	return len(free)
 }
 
-// Fullest puts each task on the host with room that is fullest by the mean of CPU and memory: the binpack rule of
-// Nomad and Kubernetes' MostAllocated.
+// Fullest puts each task on the host with room that is fullest by the mean of CPU and memory, as Kubernetes' MostAllocated
+// does.
 func Fullest(m *Mix) int {
 	var free []task
 	for _, t := range m.tasks() {
