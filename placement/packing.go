@@ -21,18 +21,22 @@ func (b *Board) Pack(batches []Batch) [][]int32 {
 	p.describe()
 	result := pack.Batch(&p.problem, 0)
 	hosts := make([][]int32, len(batches))
-	for i := range batches {
-		r := batches[i].Request
-		for _, h := range result.Hosts[i] {
-			// What packing does not know of is asked here.
-			if h < 0 || !b.Admits(r, int(h)) || !b.Fits(r, int(h)) {
-				continue
-			}
-			if r.Names != nil {
-				r.parts[0].task = r.Names(len(hosts[i]))
-			}
-			b.Put(int(h), r)
-			hosts[i] = append(hosts[i], h)
+	for more := true; more; { // what wants to be beside another batch goes after it
+		more = false
+		for i := range batches {
+			r := batches[i].Request
+			result.Hosts[i] = slices.DeleteFunc(result.Hosts[i], func(h int32) bool {
+				// What packing does not know of is asked here.
+				if h < 0 || !b.Admits(r, int(h)) || !b.Fits(r, int(h)) {
+					return false
+				}
+				if r.Names != nil {
+					r.parts[0].task = r.Names(len(hosts[i]))
+				}
+				b.Put(int(h), r)
+				hosts[i], more = append(hosts[i], h), true
+				return true
+			})
 		}
 	}
 	return hosts

@@ -128,3 +128,19 @@ func TestAHostWhereTheServiceFailsComesLast(t *testing.T) {
 		t.Errorf("%+v", last)
 	}
 }
+
+func TestPackingPutsWhatWantsToBeBesideAnotherAfterIt(t *testing.T) {
+	b := NewBoard([]Host{ready("a", 2000), ready("b", 2000)})
+	beside, err := ParseConstraint("service == cache")
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := &Service{Name: "web", Reservation: Reservation{CPU: 500}, Constraints: []Constraint{beside}}
+	cache := &Service{Name: "cache", Reservation: Reservation{CPU: 1500}}
+	b.Know(web)
+	b.Know(cache)
+	got := b.Pack([]Batch{{b.NewRequest(web, Task{"web", 1}), 2}, {b.NewRequest(cache, Task{"cache", 1}), 2}})
+	if diff := cmp.Diff([][]int32{{0, 1}, {0, 1}}, got); diff != "" {
+		t.Error(diff)
+	}
+}

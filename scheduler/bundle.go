@@ -13,6 +13,7 @@ type bundle struct {
 	// apart says that they are equal and each may have a host of its own: new or changed tasks of one service. Otherwise
 	// they must be on one host: replica i of services that share namespaces or volumes_from; mostly it is one task.
 	apart  bool
+	rank   int   // what it wants to be beside has a lower one
 	admits int   // hosts that the lasting filters admit
 	size   int64 // of one request, in millionths of the largest host
 

@@ -7,12 +7,13 @@ import (
 	"berth/placement"
 )
 
-// choose finds hosts for bundles that have none. Those with fewest hosts to choose from go first, then large ones,
-// then by service and number. It returns what no host takes.
+// choose finds hosts for bundles that have none. What wants to be beside another service goes after that; then those with
+// fewest hosts to choose from first, then large ones, then by service and number. It returns what no host takes.
 func (u *upper) choose(free []*bundle) []*bundle {
 	u.weigh(free)
+	follow(free)
 	slices.SortStableFunc(free, func(a, b *bundle) int {
-		return cmp.Or(cmp.Compare(a.admits, b.admits), -cmp.Compare(a.size, b.size),
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.admits, b.admits), -cmp.Compare(a.size, b.size),
 			compareTasks(a.tasks[0].Task, b.tasks[0].Task))
 	})
 	u.packTogether(free)
@@ -105,6 +106,36 @@ func (u *upper) packTogether(free []*bundle) {
 // ties reports whether a bundle mounts a volume that is going to tie others to the host that it gets.
 func (u *upper) ties(b *bundle) bool {
 	return slices.ContainsFunc(b.services(), func(s *placement.Service) bool { return len(u.needs.Free(s)) > 0 })
+}
+
+// follow ranks bundles: one that wants to be beside a service goes after the bundles of that. In a ring the one that comes
+// first otherwise begins.
+func follow(free []*bundle) {
+	var followers []*bundle
+	for _, b := range free {
+		b.rank = 0
+		if slices.ContainsFunc(b.services(), func(s *placement.Service) bool { return slices.ContainsFunc(s.Constraints, follows) }) {
+			followers = append(followers, b)
+		}
+	}
+	for range followers { // the longest chain
+		for _, b := range followers {
+			for _, s := range b.services() {
+				for _, c := range s.Constraints {
+					for _, o := range free {
+						if o != b && follows(c) && slices.ContainsFunc(o.services(), func(s *placement.Service) bool { return c.MatchValue(s.Name) }) {
+							b.rank = max(b.rank, o.rank+1)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// follows reports whether a rule wants a task to be beside a service, be it hard or soft.
+func follows(c placement.Constraint) bool {
+	return c.Kind() == placement.AboutService && !c.Negated()
 }
 
 // weigh says of each bundle how hard it is to find a host for.

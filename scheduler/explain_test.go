@@ -28,3 +28,20 @@ service web: spread over node.labels.zone; hosts best first, before a task was p
 		t.Error(x)
 	}
 }
+
+func TestATaskThatWantsToBeBesideAServiceIsPlacedAfterIt(t *testing.T) {
+	s := world(host("a", cpus(4)), host("b", cpus(4)),
+		service("aaa", reserve(2, 0), constraint("service == cache")),
+		service("cache", reserve(1, 0), constraint("service != big")),
+		service("big", reserve(3, 0)), service("near", constraint("service == aaa ~")))
+	golden(t, s.plan(t), `
+		0  record
+		1  create aaa.1 on b (new replica) after 0
+		2  create big.1 on a (new replica) after 0
+		3  create cache.1 on b (new replica) after 0
+		4  create near.1 on b (new replica) after 0
+		5  start aaa.1 on b after 1
+		6  start big.1 on a after 2
+		7  start cache.1 on b after 3
+		8  start near.1 on b after 4`)
+}
