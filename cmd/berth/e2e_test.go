@@ -41,6 +41,7 @@ type world struct {
 	dir     string   // working folder, with the compose file
 	env     []string // beside the clean environment
 	project string
+	homes   map[string]string // the host of each container, as the last ps told it; nil after another command
 }
 
 // commandTime bounds one berth command; nothing here takes a tenth of it.
@@ -99,6 +100,7 @@ func (r result) String() string {
 }
 
 func (w *world) command(ctx context.Context, args ...string) *exec.Cmd {
+	w.homes = nil // whatever it does
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Dir, cmd.Env = w.dir, w.env
 	return cmd
@@ -161,7 +163,7 @@ type row struct {
 // ps lists all containers of the project by name.
 func (w *world) ps() map[string]row {
 	w.t.Helper()
-	rows := map[string]row{}
+	rows, homes := map[string]row{}, map[string]string{}
 	for line := range strings.Lines(w.must("ps", "-a", "--format", "json").out) {
 		var r row
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
@@ -171,7 +173,9 @@ func (w *world) ps() map[string]row {
 			w.t.Errorf("container %s is there twice", r.Name)
 		}
 		rows[r.Name] = r
+		homes[r.Name] = r.Host
 	}
+	w.homes = homes
 	return rows
 }
 
@@ -205,8 +209,10 @@ func (w *world) container(service string, n int) string {
 // exec runs a command in a container, wherever it is, and returns its output; the error holds it too.
 func (w *world) exec(name string, args ...string) (string, error) {
 	w.t.Helper()
-	host := w.ps()[name].Host
-	h, err := w.lab.Host(host)
+	if w.homes == nil {
+		w.ps()
+	}
+	h, err := w.lab.Host(w.homes[name])
 	if err != nil {
 		w.t.Fatal(err)
 	}

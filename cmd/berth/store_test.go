@@ -39,7 +39,7 @@ func TestAClusterOnAnEtcdThatIsThereAlready(t *testing.T) {
 	w.env = append(w.env, "BERTH_INVENTORY="+l.WriteInventory(t, func(i *lab.Inventory) {
 		i.Store = strings.Replace(url, "http:", "etcd:", 1)
 	}))
-	tutorial(t, w)
+	tutorial(t, w, names)
 
 	t.Run("keeps secrets that it cannot read", func(t *testing.T) {
 		w.write("password", "pA55-that-is-kept")

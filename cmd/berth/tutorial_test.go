@@ -26,11 +26,12 @@ func sample(t *testing.T, name string) string {
 
 func TestTheTutorialRunsAcrossThreeHosts(t *testing.T) {
 	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.KeepAgent(), lab.Images("web", "busybox"))
-	tutorial(t, newWorld(t, l, sample(t, "tutorial/docker-compose.yml")))
+	tutorial(t, newWorld(t, l, sample(t, "tutorial/docker-compose.yml")), names)
 }
 
-// tutorial is the whole life of the tutorial's project; the same over every way to reach an engine.
-func tutorial(t *testing.T, w *world) {
+// tutorial is the whole life of the tutorial's project; the same over every way to reach an engine. names looks at what
+// the containers see.
+func tutorial(t *testing.T, w *world, names func(*testing.T, *world)) {
 	w.must("up", "-d")
 	three := []string{"host1", "host2", "host3"}
 	for _, s := range []string{"web", "nodes"} {
