@@ -48,15 +48,17 @@ func (s set) drop(o set) {
 // admitted are the hosts that the lasting filters admit for a request, paused ones among them; nil is all. It does what asking Admits
 // of each host does, but a constraint is worked out once for all services that have it.
 func (b *Board) admitted(r *Request) set {
+	if !r.asked || r.losses != b.losses {
+		r.asked, r.losses, r.admitted = true, b.losses, b.admit(r)
+	}
+	return r.admitted
+}
+
+func (b *Board) admit(r *Request) set {
 	var all set
 	begin := func() set {
 		if all == nil {
-			all = newSet(len(b.hosts))
-			for h := range b.hosts {
-				if b.keeps(int32(h)) {
-					all.add(h)
-				}
-			}
+			all = slices.Clone(b.kept)
 		}
 		return all
 	}

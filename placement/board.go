@@ -10,6 +10,8 @@ type Board struct {
 	services  []tally
 	queue     *queue // hosts that take tasks, by load
 	lost      set    // hosts that Lose took out
+	losses    int    // times that Lose did
+	kept      set    // hosts on which tasks may stay
 	lasting   []filter
 	passing   []filter
 	excluding bool             // some service has a hard rule that keeps others off its hosts
@@ -52,6 +54,7 @@ func NewBoard(hosts []Host) *Board {
 		queue: newQueue(len(hosts)), lost: newSet(len(hosts)), lasting: lasting, passing: passing, counts: make([]int32, len(hosts)), counting: -1,
 		holds: map[string]set{}, trees: map[string]*tree{},
 	}
+	b.kept = newSet(len(hosts))
 	for i := range hosts {
 		h, s := &hosts[i], &b.slots[i]
 		s.free = h.Capacity
@@ -66,8 +69,11 @@ func NewBoard(hosts []Host) *Board {
 				s.ports = append(s.ports, heldPort{Port: p})
 			}
 		}
-		if h.State == Ready && h.Availability != Pause && h.Availability != Drain {
-			b.queue.insert(int32(i), s.load())
+		if h.State == Ready && h.Availability != Drain {
+			b.kept.add(i)
+			if h.Availability != Pause {
+				b.queue.insert(int32(i), s.load())
+			}
 		}
 	}
 	return b
@@ -145,6 +151,8 @@ func (b *Board) HoldResources(host int, r Resources) {
 // Lose takes a host out of the choice: nothing is put there any more. What it held counts no longer.
 func (b *Board) Lose(host int) {
 	b.lost.add(host)
+	b.kept[host>>6] &^= 1 << (host & 63)
+	b.losses++
 	b.queue.remove(int32(host))
 }
 
@@ -152,10 +160,7 @@ func (b *Board) Lose(host int) {
 func (b *Board) open(host int32) bool { return b.queue.at[host] >= 0 }
 
 // keeps reports whether what is on a host may stay there: a paused host's tasks do.
-func (b *Board) keeps(host int32) bool {
-	h := &b.hosts[host]
-	return h.State == Ready && h.Availability != Drain && !b.lost.has(host)
-}
+func (b *Board) keeps(host int32) bool { return b.kept.has(host) }
 
 func (s *slot) hold(r Reservation) { s.used, s.free = s.used.Add(r), s.free.Sub(r) }
 

@@ -23,7 +23,7 @@ type Needs struct {
 // NewNeeds reads the observation. Volumes tie tasks to hosts only on a cluster.
 func NewNeeds(p *Project, o *Observation) *Needs {
 	n := &Needs{
-		hosts: o.Hosts, index: map[string]int{}, volumes: map[string]*VolumeSpec{}, networks: map[string]*NetworkSpec{},
+		hosts: o.Hosts, index: make(map[string]int, len(o.Hosts)), volumes: map[string]*VolumeSpec{}, networks: map[string]*NetworkSpec{},
 		pins: map[string]Need{}, pinned: map[string]string{}, sticky: map[string]bool{}, external: map[string]Need{},
 		beside: map[string]beside{},
 	}

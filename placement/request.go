@@ -9,6 +9,9 @@ type Request struct {
 	preferences []Preference
 	strategy    Strategy
 	wishes      []SoftNeed
+	admitted    set // what the lasting filters admit; for as long as asked is set and the board has losses losses
+	asked       bool
+	losses      int
 	fixedPorts  bool
 	beside      bool // a hard rule about services is to be asked
 
@@ -42,6 +45,7 @@ func (r *Request) Wish(wishes ...SoftNeed) { r.wishes = append(r.wishes, wishes.
 
 // Add lets one more task stand beside the others of the request. Strategy and preferences stay those of the first.
 func (b *Board) Add(r *Request, s *Service, t Task, needs ...Need) {
+	r.asked = false
 	r.needs = append(r.needs, needs...)
 	r.reservation = r.reservation.Add(s.Reservation)
 	r.resources = r.resources.add(s.Resources)

@@ -90,9 +90,11 @@ func BenchmarkDecide1kHosts100kTasks(b *testing.B) {
 }
 
 func BenchmarkDecide1kHosts100kTasksConstraint(b *testing.B) {
-	p, o := crowd(1000, 1000, 100, func(_ int, s *placement.Service) {
-		s.Constraints = []placement.Constraint{{Key: "node.labels.type", Op: "==", Value: "worker"}}
-	})
+	worker, err := placement.ParseConstraint("node.labels.type == worker")
+	if err != nil {
+		b.Fatal(err)
+	}
+	p, o := crowd(1000, 1000, 100, func(_ int, s *placement.Service) { s.Constraints = []placement.Constraint{worker} })
 	benchmarkDecide(b, p, o)
 }
 

@@ -27,7 +27,7 @@ type view struct {
 
 func newView(project string, o *placement.Observation) *view {
 	w := &view{
-		o: o, project: project, hosts: map[string]int{}, platforms: map[string]string{}, containers: slices.Clone(o.Containers),
+		o: o, project: project, hosts: make(map[string]int, len(o.Hosts)), platforms: make(map[string]string, len(o.Hosts)), containers: slices.Clone(o.Containers),
 		networks: map[key]*placement.EngineNetwork{}, volumes: map[key]*placement.EngineVolume{},
 		overlays: map[string]*placement.Network{}, endpoints: map[key]placement.Endpoint{},
 	}
