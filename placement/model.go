@@ -437,6 +437,9 @@ type TaskRecord struct {
 	Host      string `json:"host"`
 	Container string `json:"container"` // container name
 	Hash      string `json:"hash"`      // config hash
+	// Instead is the number of the task whose place this one takes while a rebalance moves it: both are there until this
+	// one runs. 0 otherwise.
+	Instead int `json:"instead,omitempty"`
 }
 
 // Network is an overlay network: its address space and members.

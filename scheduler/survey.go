@@ -38,6 +38,7 @@ func (u *upper) survey(s *placement.Service, containers []*placement.Container, 
 	slices.Sort(st.memory)
 	st.memory = slices.Compact(st.memory)
 	slices.SortFunc(st.tasks, func(a, b *task) int { return cmp.Compare(a.Number, b.Number) })
+	u.endMoves(st)
 	return st
 }
 

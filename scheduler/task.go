@@ -84,6 +84,7 @@ type drop struct {
 	service *placement.Service // nil for orphans
 	why     string
 	removed int
+	moved   bool // its move to another host, or the one away from it, was cut short
 }
 
 // set is one service with its tasks.

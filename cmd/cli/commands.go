@@ -94,6 +94,7 @@ func lookingCommands(s *settings) []*cli.Command {
 func clusterCommands(s *settings) []*cli.Command {
 	return []*cli.Command{
 		planCommand(s),
+		rebalanceCommand(s),
 		hostsCommand(s),
 		objectCommand(s, ledger.Secret),
 		objectCommand(s, ledger.Config),

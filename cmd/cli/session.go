@@ -72,7 +72,7 @@ func (s *settings) open(c *cli.Context, w what) (*session, error) {
 // makesContainers reports whether a command may make containers, whose contents then count: reading the project's
 // folders is not for free.
 func makesContainers(command string) bool {
-	return slices.Contains([]string{"up", "create", "run", "scale", "plan", "watch", "config"}, command)
+	return slices.Contains([]string{"up", "create", "run", "scale", "rebalance", "plan", "watch", "config"}, command)
 }
 
 // connect begins to reach the hosts and loads the project meanwhile.
