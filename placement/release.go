@@ -115,6 +115,6 @@ func (b *Board) Needed(service string, host, leave int) bool {
 // Within is the request with one more need.
 func (r *Request) Within(n Need) *Request {
 	q := *r
-	q.needs = append(slices.Clone(r.needs), n)
+	q.needs, q.asked = append(slices.Clone(r.needs), n), false
 	return &q
 }
