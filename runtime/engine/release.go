@@ -12,10 +12,11 @@ import (
 // that all of them share (libnetwork: endpoint_cnt.go, and getNetworksFromStore, which puts a new object in its place
 // whenever anyone lists networks): one that must read it again loses the other's decrement. From then on the network has
 // an endpoint too many, which nothing shows and only the engine's start corrects. It takes two that write at one moment
-// an object which a third has just made stale, so it gets rare with few at a time.
+// an object which a third has just made stale, so it gets rare with few at a time. docker compose has no bound; with fewer
+// than these, down of many containers takes longer than its.
 const (
 	countsRight = "1.49" // API version of 28.1, the first engine without that number
-	leaving     = 3
+	leaving     = 4
 	unbounded   = 1 << 20
 )
 
