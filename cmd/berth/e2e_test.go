@@ -70,7 +70,7 @@ func newWorld(t *testing.T, l *lab.Lab, compose string) *world {
 	if l != nil {
 		t.Cleanup(func() {
 			if r := w.berth("down", "-v", "--remove-orphans", "-t", "0"); r.code != 0 {
-				t.Logf("clean up: %s", r)
+				t.Errorf("clean up: %s", r)
 			}
 		})
 	}

@@ -11,8 +11,8 @@ func TestFollowedLogsGoOnWithWhatStartsAndEndWithTheLast(t *testing.T) {
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, `
 services:
-  ping: {image: "berth-lab/busybox:1", command: "sh -c 'echo begin; sleep 1000'", stop_grace_period: 0s}
-  pong: {image: "berth-lab/busybox:1", command: "sh -c 'echo begin; sleep 1000'", stop_grace_period: 0s}
+  ping: {image: "berth-lab/busybox:1", command: "sh -c 'echo begin; sleep 1000'"}
+  pong: {image: "berth-lab/busybox:1", command: "sh -c 'echo begin; sleep 1000'"}
 `)
 	w.must("up", "-d")
 	f := w.follow("logs", "-f", "--tail", "1", "--no-color")

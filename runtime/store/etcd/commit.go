@@ -14,8 +14,18 @@ import (
 	"berth/runtime/store"
 )
 
-// busyWait is how long a transaction waits before it is sent again to a store that said it could not take it now.
+// busyWait is how long a request waits before it is sent again to a store that said it could not take it now.
 const busyWait = 50 * time.Millisecond
+
+// busy waits for that long; it is false when ctx ends first.
+func busy(ctx context.Context) bool {
+	select {
+	case <-time.After(busyWait):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
 
 // Commit implements store.Store with one etcd transaction. When its answer is lost (a member dies, the leader changes)
 // and the transaction undoes a condition of its own, so that it cannot apply twice, it is sent again to learn what
@@ -67,10 +77,7 @@ func (s *client) commit(ctx context.Context, cmps []clientv3.Cmp, ops []clientv3
 			return 0, store.ErrConflict
 		case is(err, rpctypes.ErrNoLeader), is(err, rpctypes.ErrTooManyRequests):
 			// Said before the transaction is proposed to the members: it was not applied and will not be.
-			select {
-			case <-time.After(busyWait):
-				continue
-			case <-rctx.Done():
+			if !busy(rctx) {
 				return 0, s.fail(ctx, op, err)
 			}
 		case is(err, rpctypes.ErrTooManyOps):

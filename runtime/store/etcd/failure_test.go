@@ -133,13 +133,31 @@ func TestWithoutMostMembersRequestsFailInTimeAndTheStoreRecovers(t *testing.T) {
 	if _, err := impatient.Get(ctx, "count"); !errors.Is(err, store.ErrUnreachable) {
 		t.Errorf("get: %v, want ErrUnreachable", err)
 	}
+	// By now the one that is left knows that it has no leader.
+	patient := make(chan error, 1)
+	go func() {
+		_, err := st.Get(ctx, "count")
+		patient <- err
+	}()
 	if _, err := impatient.Commit(ctx, store.Txn{Puts: []store.Put{{Key: "x"}}}); !errors.Is(err, store.ErrUnreachable) && !errors.Is(err, store.ErrUncertain) {
 		t.Errorf("commit: %v, want ErrUnreachable or ErrUncertain", err)
+	}
+	if _, err := impatient.Get(ctx, "count"); !errors.Is(err, store.ErrUnreachable) {
+		t.Errorf("get: %v, want ErrUnreachable", err)
+	}
+	select {
+	case err := <-patient:
+		t.Errorf("a get that has time ended with %v", err)
+		patient <- nil
+	default:
 	}
 	for i := range 2 {
 		if err := c.StartMember(ctx, i); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := <-patient; err != nil {
+		t.Errorf("a get that had time until the members came back: %v", err)
 	}
 	for range 10 {
 		if err := n.step(ctx); err != nil {

@@ -18,13 +18,15 @@ const (
 	pageBytes = 2 << 20 // about
 )
 
-// Get implements store.Store. Large prefixes are read in pages, all at the revision of the first.
+// Get implements store.Store. Large prefixes are read in pages, all at the revision of the first. Members without a
+// leader may be electing one, so they are asked again while there is time.
 func (s *client) Get(ctx context.Context, prefix string) (store.Snapshot, error) {
 	rctx, cancel := s.request(ctx)
 	defer cancel()
 	if err := s.ended(ctx); err != nil {
 		return store.Snapshot{}, s.fail(ctx, "read "+prefix, err)
 	}
+	var leaderless error
 	for {
 		snap, err := s.get(rctx, prefix)
 		switch {
@@ -32,6 +34,10 @@ func (s *client) Get(ctx context.Context, prefix string) (store.Snapshot, error)
 			return snap, nil
 		case is(err, rpctypes.ErrCompacted) && rctx.Err() == nil:
 			// The store was compacted between two pages: the rest at that revision is gone, a newer one is not.
+		case is(err, rpctypes.ErrNoLeader) && busy(rctx):
+			leaderless = err
+		case rctx.Err() != nil && leaderless != nil:
+			return store.Snapshot{}, s.fail(ctx, "read "+prefix, leaderless)
 		default:
 			return store.Snapshot{}, s.fail(ctx, "read "+prefix, err)
 		}
