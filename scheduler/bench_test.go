@@ -3,6 +3,8 @@ package scheduler
 import (
 	"fmt"
 	"testing"
+
+	"berth/placement"
 )
 
 // BenchmarkUp100Hosts5kTasks plans a fresh up of 50 services of 100 tasks, addresses and text of the plan included.
@@ -50,4 +52,38 @@ func BenchmarkNoopUp100Hosts5kTasks(b *testing.B) {
 			b.Fatal(p)
 		}
 	}
+}
+
+// BenchmarkRebalance1kHosts100kTasks evens 100,000 tasks out when 1,000 hosts are 100 more than they were: the decision
+// and the order of the moves, without steps.
+func BenchmarkRebalance1kHosts100kTasks(b *testing.B) {
+	p, o := crowd(1000, 50, 2000, nil)
+	all := o.Hosts
+	o.Hosts = all[:900]
+	assignments, _, err := Decide(p, o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, a := range assignments {
+		s := p.Service(a.Task.Service)
+		o.Containers = append(o.Containers, placement.Container{
+			ID: a.Task.String(), Name: p.ContainerName(s, a.Task.Number), Host: a.Host, Task: a.Task, State: "running", ConfigHash: "1", Reservation: s.Reservation,
+		})
+	}
+	o.Hosts = all
+	b.ReportAllocs()
+	moves := 0
+	for b.Loop() {
+		u := newUpper(p, o, UpOptions{NoDeps: true, NoRecreate: true})
+		if err := u.scope(); err != nil {
+			b.Fatal(err)
+		}
+		r := &rebalancer{upper: u}
+		r.start()
+		r.decide()
+		r.explain()
+		r.sequence()
+		moves = len(r.moves)
+	}
+	b.ReportMetric(float64(moves), "moves")
 }

@@ -57,7 +57,7 @@ func (r *rebalancer) standing(b *bundle, have []int32) ([]int32, [][]*piece) {
 		slices.SortFunc(here, func(x, y *piece) int {
 			return cmp.Or(cmp.Compare(x.rank(), y.rank()), -cmp.Compare(x.tasks[0].Number, y.tasks[0].Number))
 		})
-		if len(here) > 0 && stay[h] == 0 && r.board.Needed(service, h, int(have[h])) && r.may(here[0]) {
+		if len(here) > 0 && stay[h] == 0 && r.needed(service, h, int(have[h])) && r.may(here[0]) {
 			stay[h], movable[h] = 1, here[:len(here)-1]
 		}
 	}

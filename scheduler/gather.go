@@ -47,7 +47,7 @@ func (r *rebalancer) gather() bool {
 // packs reports whether a piece is one that is packed: soft rules say more of its place than the packing.
 func (r *rebalancer) packs(x *piece) bool {
 	s := x.tasks[0].set.service
-	return s.Strategy == placement.Binpack && x.stays == "" && x.twice() && !r.board.Needed(s.Name, x.at, int(r.board.Counts(s.Name)[x.at])) &&
+	return s.Strategy == placement.Binpack && x.stays == "" && x.twice() && !r.needed(s.Name, x.at, len(r.o.Containers)) &&
 		!slices.ContainsFunc(s.Constraints, func(c placement.Constraint) bool { return c.Soft })
 }
 

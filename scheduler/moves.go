@@ -48,7 +48,7 @@ func (r *rebalancer) fits(x *piece) bool {
 	if !r.board.Admits(q, x.at) || !r.board.Fits(q, x.at) {
 		return false
 	}
-	return !r.board.Admits(q, x.from) || !slices.ContainsFunc(x.tasks, func(t *task) bool { return r.board.Needed(t.Service, x.from, 1) })
+	return !r.board.Admits(q, x.from) || !slices.ContainsFunc(x.tasks, func(t *task) bool { return r.needed(t.Service, x.from, 1) })
 }
 
 // build turns the moves into steps.
@@ -183,7 +183,6 @@ func (r *rebalancer) steps() error {
 	for _, t := range tasks {
 		u.containerSteps(m, t)
 	}
-	together := r.wantCompany()
 	arrived := map[string][]int{} // by host: starts, as far as others want to be beside them
 	for _, x := range r.moves {
 		var waits []int
@@ -194,11 +193,11 @@ func (r *rebalancer) steps() error {
 		}
 		for _, t := range x.tasks {
 			if x.next != nil {
-				r.replaced(x, waits, together)
+				r.replaced(x, waits)
 			}
 			r.gone(t.old.Host, t.removed)
 		}
-		if together {
+		if r.company {
 			arrived[u.o.Hosts[x.at].Name] = append(arrived[u.o.Hosts[x.at].Name], waits...)
 		}
 	}
@@ -222,10 +221,14 @@ func (r *rebalancer) gone(host string, removed int) {
 	r.removed[host] = append(r.removed[host], removed)
 }
 
-// wantCompany reports whether some service has a hard rule to be beside another: then the order of the moves counts even
-// where there is room.
-func (r *rebalancer) wantCompany() bool {
-	return slices.ContainsFunc(r.p.Services, func(s *placement.Service) bool {
+// needed reports whether so many tasks of a service cannot leave a host because of what is beside them.
+func (r *rebalancer) needed(service string, host, leave int) bool {
+	return r.company && r.board.Needed(service, host, leave)
+}
+
+// wantCompany reports whether some service has a hard rule to be beside another.
+func wantCompany(p *placement.Project) bool {
+	return slices.ContainsFunc(p.Services, func(s *placement.Service) bool {
 		return slices.ContainsFunc(s.Constraints, func(c placement.Constraint) bool {
 			return !c.Soft && c.Kind() == placement.AboutService && !c.Negated()
 		})
@@ -252,14 +255,14 @@ func (r *rebalancer) beforeMove(m *made, t *task, room []int) []int {
 }
 
 // replaced stops and removes what a successor has taken the place of.
-func (r *rebalancer) replaced(x *piece, waits []int, together bool) {
+func (r *rebalancer) replaced(x *piece, waits []int) {
 	t := x.tasks[0]
 	i := slices.IndexFunc(t.set.drops, func(d *drop) bool { return d.c == t.old })
 	d := t.set.drops[i]
 	s := t.onOld(Stop)
 	s.Why, s.Timeout = d.why, r.opts.Timeout
 	stop := r.g.add(s, waits...)
-	if together {
+	if r.company {
 		r.g.need(stop, r.removed[t.old.Host]...)
 	}
 	s.Kind, s.Timeout, s.Service = Remove, nil, nil

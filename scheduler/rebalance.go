@@ -40,7 +40,7 @@ func Rebalance(p *placement.Project, o *placement.Observation, opts RebalanceOpt
 			t.rank = i
 		}
 	}
-	r := &rebalancer{upper: u}
+	r := &rebalancer{upper: u, company: wantCompany(p)}
 	r.start()
 	r.decide()
 	r.explain()
@@ -77,9 +77,10 @@ type rebalancer struct {
 	*upper
 	bundles []*bundle
 	pieces  map[*bundle][]*piece
-	moves   []*piece // those that move, in an order in which there is room for each
-	ended   []*drop  // what is left of moves that were cut short
-	removed map[string][]int
+	moves   []*piece         // those that move, in an order in which there is room for each
+	ended   []*drop          // what is left of moves that were cut short
+	removed map[string][]int // by host: the steps after which there is room again
+	company bool             // some service has to be beside another: the order of moves counts where there is room, too
 }
 
 // piece is what goes to a host as a whole: a task, or those that share namespaces. All of it is there and up.

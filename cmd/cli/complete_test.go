@@ -46,6 +46,7 @@ func TestCompletionOffersWhatCanStandAtTheCursor(t *testing.T) {
 		{"version --format ", "pretty json :4"},
 		{"config --format ", "yaml json :4"},
 		{"scale we", "web= :6"},
+		{"rebalance w", "web worker :4"},
 		{"port web ", ":4"},
 		{"exec w", "web worker :4"},
 		{"exec web ls -", ":0"},

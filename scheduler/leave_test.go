@@ -1,0 +1,36 @@
+package scheduler
+
+import (
+	"slices"
+	"testing"
+
+	"berth/placement"
+)
+
+func TestTasksLeaveADrainedHostInAnUp(t *testing.T) {
+	s := world(host("a"), host("b"), host("c"), service("agent", global()), service("web", replicas(3), on("back"))).up(t)
+	golden(t, s.make("a", placement.Drain).plan(t), `
+		0  record
+		1  stop agent.1 on a (host not admitted: drained: its tasks leave and it takes no new ones, until the inventory says availability: active)
+		2  remove agent.1 on a (host not admitted: drained: its tasks leave and it takes no new ones, until the inventory says availability: active) after 1
+		3  create web.1 on b at 10.128.0.1 (moves from a) after 0
+		4  stop web.1 on a (moves from a) after 3
+		5  remove web.1 on a (moves from a) after 4
+		6  start web.1 on b after 5
+		7  forget after 2,5`)
+}
+
+func TestTasksOfAHostThatLeftTheInventoryGetOthers(t *testing.T) {
+	s := world(host("a"), host("b"), host("c"), service("web", replicas(5), on("back"))).up(t)
+	s.o.Hosts = s.o.Hosts[:2]
+	s.o.Containers = slices.DeleteFunc(s.o.Containers, func(c placement.Container) bool { return c.Host == "c" })
+	s.o.Networks = slices.DeleteFunc(s.o.Networks, func(n placement.EngineNetwork) bool { return n.Host == "c" })
+	golden(t, s.plan(t), `
+		0  record
+		1  create web.3 on a at 10.128.0.3 (new replica) after 0
+		2  start web.3 on a after 1
+		warning: host c is not in the inventory any more: web.3 is lost there`)
+	if s.up(t); s.load() != "a: 3 web, b: 2 web" {
+		t.Errorf("got %s", s.load())
+	}
+}
