@@ -38,3 +38,16 @@ func (pauseFilter) passes(b *Board, _ *Request, host int) bool {
 func (pauseFilter) explain(*Board, *Request, int) string {
 	return "paused: it takes no new tasks, until the inventory says availability: active"
 }
+
+// OnlyDrained reports whether being drained is all that the host has against keeping the request.
+func (b *Board) OnlyDrained(r *Request, host int) bool {
+	if b.hosts[host].Availability != Drain {
+		return false
+	}
+	for _, f := range b.lasting {
+		if _, ok := f.(drainFilter); !ok && f.applies(r) && !f.passes(b, r, host) {
+			return false
+		}
+	}
+	return true
+}

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"berth/placement"
@@ -34,7 +35,7 @@ func (u *upper) choose(free []*bundle) []*bundle {
 				break // it was asked for all of them; else for one, which has tied the others now
 			}
 		}
-		if len(left) > 0 {
+		if left = u.lingering(b, left); len(left) > 0 {
 			rest := &bundle{apart: b.apart, tasks: left}
 			u.refuse(rest)
 			refused = append(refused, rest)
@@ -52,6 +53,31 @@ func (u *upper) without(b *bundle, tasks []*task) []*task {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(tasks), func(t *task) bool { return t.host != "" })
+}
+
+// lingering lets tasks stay on a drained host that no other host takes, and returns those that have no host for another
+// reason. Until a host takes them it is better that they run.
+func (u *upper) lingering(b *bundle, tasks []*task) []*task {
+	if len(tasks) == 0 {
+		return nil
+	}
+	var rest []*task
+	(&bundle{apart: b.apart, tasks: tasks}).pieces(func(piece []*task) {
+		t := piece[0]
+		if !t.stuck || t.old == nil || !u.board.OnlyDrained(u.ask(b), u.w.order(t.old.Host)) {
+			rest = append(rest, piece...)
+			return
+		}
+		why := ""
+		for _, r := range u.board.Reasons(u.ask(b)) {
+			if r.Host != t.old.Host && why == "" {
+				why = fmt.Sprintf(" (%s: %s)", r.Host, r.Text)
+			}
+		}
+		u.warn("%s stays on host %s, which is drained: no other host takes it%s", t.Task, t.old.Host, why)
+		u.assign(piece, t.old.Host)
+	})
+	return rest
 }
 
 // settleOn gives the first tasks of a bundle the hosts that were found, one each if they are apart, and returns the others.

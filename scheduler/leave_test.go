@@ -34,3 +34,14 @@ func TestTasksOfAHostThatLeftTheInventoryGetOthers(t *testing.T) {
 		t.Errorf("got %s", s.load())
 	}
 }
+
+func TestATaskThatNobodyElseTakesStaysOnADrainedHost(t *testing.T) {
+	s := world(host("a"), host("b"), service("db", mounts("v")), service("web", replicas(2))).up(t)
+	golden(t, s.make("a", placement.Drain).plan(t), `
+		0  record
+		1  create web.2 on b (moves from a) after 0
+		2  stop web.2 on a (moves from a) after 1
+		3  remove web.2 on a (moves from a) after 2
+		4  start web.2 on b after 3
+		warning: db.1 stays on host a, which is drained: no other host takes it (b: volume app_v has its data on a)`)
+}
