@@ -82,7 +82,7 @@ func (u *upper) bundles() []*bundle {
 		}
 		if !shared[st.service.Name] && equal(st.service) {
 			b := &bundle{apart: true, tasks: st.tasks}
-			if slices.ContainsFunc(st.tasks, func(t *task) bool { return t.away }) {
+			if st.known && slices.ContainsFunc(st.tasks, func(t *task) bool { return t.away }) {
 				b.tasks = slices.DeleteFunc(slices.Clone(st.tasks), func(t *task) bool { return t.away })
 			}
 			if len(b.tasks) > 0 {

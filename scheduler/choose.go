@@ -64,7 +64,8 @@ func (u *upper) lingering(b *bundle, tasks []*task) []*task {
 	var rest []*task
 	(&bundle{apart: b.apart, tasks: tasks}).pieces(func(piece []*task) {
 		t := piece[0]
-		if !t.stuck || t.old == nil || !u.board.OnlyDrained(u.ask(b), u.w.order(t.old.Host)) {
+		there := func(x *task) bool { return x.old != nil && t.old != nil && x.old.Host == t.old.Host }
+		if !t.stuck || slices.ContainsFunc(piece, func(x *task) bool { return !there(x) }) || !u.board.OnlyDrained(u.ask(b), u.w.order(t.old.Host)) {
 			rest = append(rest, piece...)
 			return
 		}
@@ -74,7 +75,9 @@ func (u *upper) lingering(b *bundle, tasks []*task) []*task {
 				why = fmt.Sprintf(" (%s: %s)", r.Host, r.Text)
 			}
 		}
-		u.warn("%s stays on host %s, which is drained: no other host takes it%s", t.Task, t.old.Host, why)
+		for _, x := range piece {
+			u.warn("%s stays on host %s, which is drained: no other host takes it%s", x.Task, t.old.Host, why)
+		}
 		u.assign(piece, t.old.Host)
 	})
 	return rest

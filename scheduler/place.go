@@ -36,18 +36,13 @@ func count(n int, thing string) string {
 // admit them, then the others are chosen for. A task that must leave its host and finds no other goes on where it is; the
 // room it holds there was perhaps given away by then, so the decision is made again with that room held.
 func (u *upper) placeAll(all []*bundle) (refused int) {
-	for _, b := range all {
-		for _, t := range b.tasks {
-			t.stuck = false
-		}
-	}
-	for {
+	for clean := true; ; clean = false {
 		u.board, u.needs = u.newBoard(), placement.NewNeeds(u.p, u.o)
 		u.pins++ // requests belong to a board
 		u.plan.Unplaced, refused = nil, 0
 		clear(u.scores)
 		again := false
-		for _, b := range u.attempt(all) {
+		for _, b := range u.attempt(all, clean) {
 			refused += len(b.tasks)
 			b.pieces(func(tasks []*task) {
 				if !tasks[0].stuck && slices.ContainsFunc(tasks, func(t *task) bool { return t.old != nil }) {
@@ -64,11 +59,11 @@ func (u *upper) placeAll(all []*bundle) (refused int) {
 	}
 }
 
-// attempt places all bundles and returns what has no host.
-func (u *upper) attempt(all []*bundle) []*bundle {
+// attempt places all bundles and returns what has no host. With clean nothing is stuck yet.
+func (u *upper) attempt(all []*bundle, clean bool) []*bundle {
 	for _, b := range all {
 		for _, t := range b.tasks {
-			t.host, t.unplaced = "", false
+			t.host, t.unplaced, t.stuck = "", false, t.stuck && !clean
 			if t.stuck && t.old != nil {
 				u.board.Hold(u.w.order(t.old.Host), t.Task, t.old.Reservation, t.old.Ports)
 				u.board.HoldResources(u.w.order(t.old.Host), t.old.Resources)
@@ -116,6 +111,9 @@ func (u *upper) attempt(all []*bundle) []*bundle {
 
 // holdOthers puts on the board what runs and is not up for decision: services out of scope, orphans, one-offs.
 func (u *upper) holdOthers() {
+	if len(u.w.containers) == 0 {
+		return
+	}
 	decided := map[*placement.Container]bool{}
 	for _, st := range u.sets {
 		if !st.inScope {
@@ -184,7 +182,10 @@ func (u *upper) pinExisting() {
 
 // knows reports whether any task of a bundle was there before.
 func (u *upper) knows(b *bundle) bool {
-	return len(u.o.Recorded) > 0 || slices.ContainsFunc(b.tasks, func(t *task) bool { return t.old != nil })
+	if b.apart || len(u.o.Recorded) > 0 {
+		return b.tasks[0].set.known || len(u.o.Recorded) > 0
+	}
+	return slices.ContainsFunc(b.tasks, func(t *task) bool { return t.set.known })
 }
 
 // anchor is the host that tasks of a bundle are on already and may stay on: that of the first that has a container, else

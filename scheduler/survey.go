@@ -39,6 +39,7 @@ func (u *upper) survey(s *placement.Service, containers []*placement.Container, 
 	st.memory = slices.Compact(st.memory)
 	slices.SortFunc(st.tasks, func(a, b *task) int { return cmp.Compare(a.Number, b.Number) })
 	u.endMoves(st)
+	st.known = len(st.tasks) > 0
 	return st
 }
 

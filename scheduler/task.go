@@ -92,6 +92,7 @@ type set struct {
 	service  *placement.Service
 	inScope  bool
 	selected bool
+	known    bool    // some of its tasks were there before, or are said to be
 	oneOff   bool    // the container of a run, not the service's tasks
 	tasks    []*task // by number
 	drops    []*drop
