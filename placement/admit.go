@@ -22,6 +22,15 @@ func (s set) len() int {
 	return n
 }
 
+// shared is how many hosts are in both.
+func (s set) shared(o set) int {
+	n := 0
+	for i, w := range s {
+		n += bits.OnesCount64(w & o[i])
+	}
+	return n
+}
+
 // each calls f for every host in the set, in inventory order.
 func (s set) each(f func(host int32)) {
 	for i, w := range s {

@@ -11,6 +11,7 @@ type Board struct {
 	queue     *queue // hosts that take tasks, by load
 	lost      set    // hosts that Lose took out
 	losses    int    // times that Lose did
+	taking    set    // hosts that take tasks
 	kept      set    // hosts on which tasks may stay
 	lasting   []filter
 	passing   []filter
@@ -54,7 +55,7 @@ func NewBoard(hosts []Host) *Board {
 		queue: newQueue(len(hosts)), lost: newSet(len(hosts)), lasting: lasting, passing: passing, counts: make([]int32, len(hosts)), counting: -1,
 		holds: map[string]set{}, trees: map[string]*tree{},
 	}
-	b.kept = newSet(len(hosts))
+	b.kept, b.taking = newSet(len(hosts)), newSet(len(hosts))
 	for i := range hosts {
 		h, s := &hosts[i], &b.slots[i]
 		s.free = h.Capacity
@@ -72,6 +73,7 @@ func NewBoard(hosts []Host) *Board {
 		if h.State == Ready && h.Availability != Drain {
 			b.kept.add(i)
 			if h.Availability != Pause {
+				b.taking.add(i)
 				b.queue.insert(int32(i), s.load())
 			}
 		}
@@ -152,12 +154,13 @@ func (b *Board) HoldResources(host int, r Resources) {
 func (b *Board) Lose(host int) {
 	b.lost.add(host)
 	b.kept[host>>6] &^= 1 << (host & 63)
+	b.taking[host>>6] &^= 1 << (host & 63)
 	b.losses++
 	b.queue.remove(int32(host))
 }
 
 // open reports whether a host takes tasks: it answers, and is neither paused nor drained.
-func (b *Board) open(host int32) bool { return b.queue.at[host] >= 0 }
+func (b *Board) open(host int32) bool { return b.taking.has(host) }
 
 // keeps reports whether what is on a host may stay there: a paused host's tasks do.
 func (b *Board) keeps(host int32) bool { return b.kept.has(host) }

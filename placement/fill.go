@@ -37,13 +37,11 @@ func (b *Board) Best(r *Request) (host int, ok bool) {
 
 // Admitted is the number of hosts that take tasks and that the lasting filters admit for r.
 func (b *Board) Admitted(r *Request) int {
-	all, n := b.admitted(r), 0
-	for h := range int32(len(b.hosts)) {
-		if b.open(h) && (all == nil || all.has(h)) {
-			n++
-		}
+	all := b.admitted(r)
+	if all == nil {
+		return b.taking.len()
 	}
-	return n
+	return all.shared(b.taking)
 }
 
 func (b *Board) fill(r *Request, n int, hosts []int32, put bool) []int32 {

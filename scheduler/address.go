@@ -60,7 +60,7 @@ func (u *upper) assignAddresses(v *overlay, network string, users []*task) error
 		}
 		aliases := slices.Clone(attachment(t.set.service, network).Aliases)
 		t.endpoints = append(t.endpoints, placement.Endpoint{
-			Network: v.Name, Container: t.name, Host: t.host, Project: u.p.Name, Service: t.Service, Number: t.Number,
+			Network: v.Name, Container: t.name, Host: t.host(), Project: u.p.Name, Service: t.Service, Number: t.Number,
 			IP: ip, MAC: placement.MACFor(ip), Aliases: aliases, Links: t.set.service.Links,
 		})
 	}

@@ -25,7 +25,7 @@ func (u *upper) carve(v *overlay, users []*task) error {
 	size := blockSize(v.Subnet, reachable)
 	needed := map[string]bool{}
 	for _, t := range users {
-		needed[t.host] = true
+		needed[t.host()] = true
 	}
 	for i := range u.o.Hosts {
 		host := u.o.Hosts[i].Name

@@ -108,19 +108,19 @@ func (u *upper) containerSteps(m *made, t *task) {
 		}
 		return
 	}
-	create := t.step(Create, t.host)
+	create := t.step(Create, t.host())
 	create.Endpoints, create.Resolvers, create.Why = t.endpoints, t.resolvers, t.why
-	image := u.supplyOf(u.p.ImageName(t.set.service), t.host)
+	image := u.supplyOf(u.p.ImageName(t.set.service), t.host())
 	if create.ImageID = image.wanted; image.pending {
 		create.ImageID = "" // what the plan's steps bring
 	}
 	before := append(u.cleared(t), m.record)
-	if id, ok := m.images[key{t.host, image.ref}]; ok {
+	if id, ok := m.images[key{t.host(), image.ref}]; ok {
 		before = append(before, id)
 	}
 	for _, a := range t.set.service.Networks {
 		if n := u.networks[a.Network]; n != nil {
-			id, ok := m.networks[key{t.host, n.Name}]
+			id, ok := m.networks[key{t.host(), n.Name}]
 			switch {
 			case ok && u.isOverlay(n):
 				// Engines look a network up when a container starts (moby, updateContainerNetworkSettings ignores a
@@ -133,7 +133,7 @@ func (u *upper) containerSteps(m *made, t *task) {
 	}
 	for _, mount := range t.set.service.Mounts {
 		if v := u.volumes[mount.Source]; v != nil && mount.Type == "volume" {
-			if id, ok := m.volumes[key{t.host, v.Name}]; ok {
+			if id, ok := m.volumes[key{t.host(), v.Name}]; ok {
 				before = append(before, id)
 			}
 		}
@@ -155,7 +155,7 @@ func (u *upper) containerSteps(m *made, t *task) {
 		t.named = t.created
 		u.removeOld(t, create.Why)
 		if len(inherited(t.set.service, t.old)) > 0 {
-			u.warn("%s moves from host %s to %s; its anonymous volumes stay behind", t.Task, t.old.Host, t.host)
+			u.warn("%s moves from host %s to %s; its anonymous volumes stay behind", t.Task, t.old.Host, t.host())
 		}
 	default:
 		if create.Why = t.recreate; !u.opts.RenewAnonVolumes || !t.set.selected {
@@ -172,7 +172,7 @@ func (u *upper) containerSteps(m *made, t *task) {
 			u.g.need(t.created, t.stopped)
 		}
 		u.removeOld(t, t.recreate)
-		rename := t.step(Rename, t.host)
+		rename := t.step(Rename, t.host())
 		rename.Name, rename.To = create.Name, t.name
 		t.named = u.g.add(rename, t.created, t.removed)
 	}
@@ -217,12 +217,12 @@ func (u *upper) stopOld(t *task, why string, after ...int) {
 func (u *upper) cleared(t *task) []int {
 	var all []int
 	for _, d := range t.set.drops {
-		if d.c.Host == t.host && (d.c.Task.Number == t.Number || d.c.Name == t.name) {
+		if d.c.Host == t.host() && (d.c.Task.Number == t.Number || d.c.Name == t.name) {
 			all = append(all, d.removed)
 		}
 	}
 	for _, d := range u.orphaned {
-		if d.c.Host == t.host && d.c.Name == t.name {
+		if d.c.Host == t.host() && d.c.Name == t.name {
 			all = append(all, d.removed)
 		}
 	}

@@ -37,7 +37,7 @@ func (b *bundle) only() string {
 	if len(b.tasks) > 1 {
 		return "" // the request says it
 	}
-	return b.tasks[0].only
+	return b.tasks[0].only()
 }
 
 // bundles joins the tasks of services in scope into bundles, in the order of services and numbers.
@@ -130,11 +130,11 @@ func (u *upper) providers(t *task) []*task {
 			continue
 		}
 		p := st.tasks[0]
-		if t.only != "" && st.service.Mode == placement.Global {
-			if i := slices.IndexFunc(st.tasks, func(x *task) bool { return x.only == t.only }); i >= 0 {
+		if t.only() != "" && st.service.Mode == placement.Global {
+			if i := slices.IndexFunc(st.tasks, func(x *task) bool { return x.only() == t.only() }); i >= 0 {
 				p = st.tasks[i]
 			}
-		} else if t.rank < len(st.tasks) {
+		} else if int(t.rank) < len(st.tasks) {
 			p = st.tasks[t.rank]
 		}
 		all = append(all, p)
@@ -154,12 +154,12 @@ func (u *upper) ask(b *bundle) *placement.Request {
 	var r *placement.Request
 	for _, t := range tasks {
 		needs := u.needs.Of(t.set.service)
-		if t.only != "" && len(tasks) > 1 {
-			needs = append(needs, u.needs.Only(t.only, "this task of the global service belongs to "+t.only))
+		if t.only() != "" && len(tasks) > 1 {
+			needs = append(needs, u.needs.Only(t.only(), "this task of the global service belongs to "+t.only()))
 		}
 		for _, p := range u.providers(t) {
-			if p.away || !p.set.inScope && p.host != "" {
-				needs = append(needs, u.needs.Only(p.host, fmt.Sprintf("shares with %s on %s", p.Task, p.host)))
+			if p.away || !p.set.inScope && p.host() != "" {
+				needs = append(needs, u.needs.Only(p.host(), fmt.Sprintf("shares with %s on %s", p.Task, p.host())))
 			}
 		}
 		needs = append(needs, u.stays(t)...)

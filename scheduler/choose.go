@@ -46,13 +46,13 @@ func (u *upper) choose(free []*bundle) []*bundle {
 
 // without is the tasks that have no host yet.
 func (u *upper) without(b *bundle, tasks []*task) []*task {
-	if tasks[0].host == "" {
+	if tasks[0].host() == "" {
 		return tasks
 	}
 	if !b.apart {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(tasks), func(t *task) bool { return t.host != "" })
+	return slices.DeleteFunc(slices.Clone(tasks), func(t *task) bool { return t.host() != "" })
 }
 
 // lingering lets tasks stay on a drained host that no other host takes, and returns those that have no host for another
@@ -89,10 +89,18 @@ func (u *upper) settleOn(b *bundle, tasks []*task, hosts []int32) []*task {
 		u.assign(tasks, u.o.Hosts[hosts[0]].Name)
 		return nil
 	}
-	for i, h := range hosts {
-		tasks[i].host = u.o.Hosts[h].Name
+	st := tasks[0].set
+	if last := len(tasks) - 1; &tasks[last] == &st.tasks[len(st.tasks)-1] { // the end of all tasks, of which none has to be looked at
+		at := st.hosts[len(st.tasks)-len(tasks):]
+		for i, h := range hosts {
+			at[i] = h + 1
+		}
+	} else {
+		for i, h := range hosts {
+			st.hosts[tasks[i].rank] = h + 1
+		}
 	}
-	u.assign(tasks[:1], tasks[0].host)
+	u.assign(tasks[:1], tasks[0].host())
 	return tasks[len(hosts):]
 }
 
@@ -270,12 +278,11 @@ func (b *bundle) services() []*placement.Service {
 // refuse records that a bundle has no host, and why. What runs of it goes on as it is.
 func (u *upper) refuse(b *bundle) {
 	refusal := u.board.Refusal(u.ask(b))
-	if only := b.tasks[0].only; only != "" {
+	if only := b.tasks[0].only(); only != "" {
 		refusal.Reasons = slices.DeleteFunc(refusal.Reasons, func(r Reason) bool { return r.Host != only })
 		refusal.Counts, refusal.Nearest = nil, nil
 	}
 	for _, t := range b.tasks {
-		t.unplaced = true
 		u.plan.Unplaced = append(u.plan.Unplaced, Unplaced{t.Task, refusal})
 	}
 }

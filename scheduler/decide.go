@@ -32,8 +32,8 @@ func Decide(p *placement.Project, o *placement.Observation) ([]Assignment, []Unp
 	all := make([]Assignment, 0, n)
 	for _, st := range u.order {
 		for _, t := range st.tasks {
-			if t.host != "" {
-				all = append(all, Assignment{t.Task, t.host})
+			if t.host() != "" {
+				all = append(all, Assignment{t.Task, t.host()})
 			}
 		}
 	}

@@ -68,12 +68,12 @@ func checkDecision(b *testing.B, u *upper) {
 	for _, st := range u.order {
 		on := map[string]int{}
 		for _, t := range st.tasks {
-			if t.host == "" {
+			if t.host() == "" {
 				b.Fatalf("%s has no host", t.Task)
 			}
-			used[t.host] = used[t.host].Add(st.service.Reservation)
-			if on[t.host]++; on[t.host] > 1+len(st.tasks)/(len(u.o.Hosts)/2) {
-				b.Fatalf("%d tasks of %s are on %s", on[t.host], st.service.Name, t.host)
+			used[t.host()] = used[t.host()].Add(st.service.Reservation)
+			if on[t.host()]++; on[t.host()] > 1+len(st.tasks)/(len(u.o.Hosts)/2) {
+				b.Fatalf("%d tasks of %s are on %s", on[t.host()], st.service.Name, t.host())
 			}
 		}
 	}

@@ -14,9 +14,7 @@ func (u *upper) desire(st *set) {
 	} else {
 		u.desireReplicas(st)
 	}
-	for i, t := range st.tasks {
-		t.rank = i
-	}
+	st.arrange()
 }
 
 // desireReplicas scales: down by dropping what is obsolete first and then the highest numbers, as docker compose
@@ -40,7 +38,7 @@ func (u *upper) desireReplicas(st *set) {
 		})
 		for _, t := range order[:excess] {
 			if t.away {
-				u.away[t.host] = append(u.away[t.host], t.Task)
+				u.away[t.host()] = append(u.away[t.host()], t.Task)
 			} else {
 				st.drops = append(st.drops, &drop{c: t.old, service: st.service, why: "scaled down", removed: none})
 			}
@@ -52,11 +50,11 @@ func (u *upper) desireReplicas(st *set) {
 		st.tasks = slices.DeleteFunc(st.tasks, func(t *task) bool { return out[t] })
 	}
 	if missing := want - len(st.tasks); missing > 0 {
-		st.tasks = slices.Grow(st.tasks, missing)
+		st.tasks, st.hosts = slices.Grow(st.tasks, missing), slices.Grow(st.hosts, missing)
 		fresh := make([]task, missing)
 		for i := range fresh {
-			fresh[i] = task{Task: placement.Task{Service: st.service.Name, Number: st.next()}, set: st}
-			st.tasks = append(st.tasks, &fresh[i])
+			fresh[i] = task{Task: placement.Task{Service: st.service.Name, Number: st.next()}, set: st, rank: int32(len(st.hosts))}
+			st.tasks, st.hosts = append(st.tasks, &fresh[i]), append(st.hosts, 0)
 		}
 	}
 	byNumber := func(a, b *task) int { return cmp.Compare(a.Number, b.Number) }
@@ -73,7 +71,7 @@ func (u *upper) desireGlobal(st *set) {
 	for _, t := range st.tasks {
 		switch {
 		case t.away:
-			on[t.host] = t
+			on[t.host()] = t
 			kept = append(kept, t)
 		case !u.board.Admits(r, u.w.order(t.old.Host)):
 			st.drops = append(st.drops, &drop{c: t.old, service: st.service, removed: none,
@@ -82,7 +80,7 @@ func (u *upper) desireGlobal(st *set) {
 			st.drops = append(st.drops, &drop{c: t.old, service: st.service, removed: none,
 				why: "second task of a global service on its host"})
 		default:
-			t.only = t.old.Host
+			u.bind(t, t.old.Host)
 			on[t.old.Host] = t
 			kept = append(kept, t)
 		}
@@ -92,7 +90,7 @@ func (u *upper) desireGlobal(st *set) {
 		h := &u.o.Hosts[i]
 		if on[h.Name] == nil && h.Availability != placement.Pause && u.board.Admits(r, i) {
 			t := st.newTask(st.nextOn(h.Name, u.o.Recorded))
-			t.only = h.Name
+			u.bind(t, h.Name)
 			st.tasks = append(st.tasks, t)
 		}
 	}

@@ -44,12 +44,12 @@ func (u *upper) explanations() {
 		}
 		for _, t := range st.tasks {
 			switch {
-			case t.unplaced:
+			case t.unplaced():
 				x.Unplaced = append(x.Unplaced, t.Task)
 			case t.old != nil && !t.moves() || t.away:
-				x.Stay = append(x.Stay, Assignment{t.Task, t.host})
+				x.Stay = append(x.Stay, Assignment{t.Task, t.host()})
 			default:
-				x.Placed = append(x.Placed, Assignment{t.Task, t.host})
+				x.Placed = append(x.Placed, Assignment{t.Task, t.host()})
 			}
 		}
 		u.plan.Explanations = append(u.plan.Explanations, x)

@@ -215,8 +215,8 @@ func imagesOf(p *placement.Project, o *placement.Observation, services []string,
 func (u *upper) hostsOf() map[string][]string {
 	hosts := map[string][]string{}
 	for _, t := range u.placed() {
-		if !slices.Contains(hosts[t.Service], t.host) {
-			hosts[t.Service] = append(hosts[t.Service], t.host)
+		if !slices.Contains(hosts[t.Service], t.host()) {
+			hosts[t.Service] = append(hosts[t.Service], t.host())
 		}
 	}
 	return hosts

@@ -13,15 +13,15 @@ import (
 func (u *upper) bringImages(m *made, tasks []*task) error {
 	var order []*supply
 	for _, t := range tasks {
-		sp := u.supplyOf(u.p.ImageName(t.set.service), t.host)
+		sp := u.supplyOf(u.p.ImageName(t.set.service), t.host())
 		if !slices.Contains(order, sp) {
 			order = append(order, sp)
 		}
-		if !slices.Contains(sp.hosts, t.host) {
-			sp.hosts = append(sp.hosts, t.host)
+		if !slices.Contains(sp.hosts, t.host()) {
+			sp.hosts = append(sp.hosts, t.host())
 		}
-		if t.fresh() && !u.has(sp, t.host) && !slices.Contains(sp.lacking, t.host) {
-			sp.lacking = append(sp.lacking, t.host)
+		if t.fresh() && !u.has(sp, t.host()) && !slices.Contains(sp.lacking, t.host()) {
+			sp.lacking = append(sp.lacking, t.host())
 		}
 	}
 	var problems []error

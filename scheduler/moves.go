@@ -57,7 +57,7 @@ func (r *rebalancer) build() error {
 	for _, st := range u.order {
 		for _, t := range st.tasks {
 			if st.inScope && !t.away {
-				t.host = "" // what does not move is no part of the plan
+				u.send(t, "") // what does not move is no part of the plan
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func (r *rebalancer) build() error {
 		host := u.o.Hosts[x.at].Name
 		if why := x.first(); why != "" {
 			for _, t := range x.tasks {
-				t.host = host
+				u.send(t, host)
 			}
 			u.warn("%s: stopped on host %s before it starts on %s, because %s cannot be there twice",
 				shorten(x.names()), u.o.Hosts[x.from].Name, host, why)
@@ -75,16 +75,16 @@ func (r *rebalancer) build() error {
 		st := t.set
 		st.highest++
 		x.next = st.newTask(st.highest)
-		x.next.host, x.next.rank = host, t.rank
+		u.send(x.next, host)
 		st.tasks = append(st.tasks, x.next)
 	}
 	u.furnish()
 	for _, x := range r.moves {
 		if t := x.tasks[0]; x.next != nil {
 			x.next.why = fmt.Sprintf("in place of %s on %s", t.Task, t.old.Host)
-			t.set.drops = append(t.set.drops, &drop{c: t.old, service: t.set.service, removed: none, why: fmt.Sprintf("%s on %s takes its place", x.next.Task, x.next.host)})
+			t.set.drops = append(t.set.drops, &drop{c: t.old, service: t.set.service, removed: none, why: fmt.Sprintf("%s on %s takes its place", x.next.Task, x.next.host())})
 			if len(inherited(t.set.service, t.old)) > 0 {
-				u.warn("%s gives way to %s on host %s; its anonymous volumes stay behind on %s", t.Task, x.next.Task, x.next.host, t.old.Host)
+				u.warn("%s gives way to %s on host %s; its anonymous volumes stay behind on %s", t.Task, x.next.Task, x.next.host(), t.old.Host)
 			}
 		}
 	}
@@ -104,7 +104,7 @@ func (r *rebalancer) record() {
 			tasks = []*task{x.next}
 		}
 		for _, t := range tasks {
-			record := placement.TaskRecord{Host: t.host, Container: t.name, Hash: t.set.service.ConfigHash}
+			record := placement.TaskRecord{Host: t.host(), Container: t.name, Hash: t.set.service.ConfigHash}
 			if x.next != nil {
 				u.forget.Tasks[t.Task] = record
 				record.Instead = x.tasks[0].Number
@@ -169,7 +169,7 @@ func (r *rebalancer) steps() error {
 		return err
 	}
 	for _, t := range tasks { // the image stays the one that the others run
-		sp := u.supplyOf(u.p.ImageName(t.set.service), t.host)
+		sp := u.supplyOf(u.p.ImageName(t.set.service), t.host())
 		sp.settled = sp.wanted != ""
 	}
 	if err := u.bringImages(m, tasks); err != nil {
@@ -187,8 +187,8 @@ func (r *rebalancer) steps() error {
 	for _, x := range r.moves {
 		var waits []int
 		for _, t := range x.starts() {
-			room := slices.Concat(r.removed[t.host], arrived[t.host])
-			t.started = u.g.add(t.step(Start, t.host), r.beforeMove(m, t, room)...)
+			room := slices.Concat(r.removed[t.host()], arrived[t.host()])
+			t.started = u.g.add(t.step(Start, t.host()), r.beforeMove(m, t, room)...)
 			waits = append(waits, u.wait(m, t, placement.Started, false, true))
 		}
 		for _, t := range x.tasks {
@@ -245,7 +245,7 @@ func (r *rebalancer) beforeMove(m *made, t *task, room []int) []int {
 	for _, d := range t.set.service.DependsOn {
 		if dep := r.byName[d.Service]; dep != nil && dep.inScope {
 			for _, x := range dep.tasks {
-				if x.host != "" && !x.away && x.started != none && x.set != t.set {
+				if x.host() != "" && !x.away && x.started != none && x.set != t.set {
 					after = append(after, r.wait(m, x, placement.Started, false, true))
 				}
 			}

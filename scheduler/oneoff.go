@@ -66,7 +66,7 @@ func nameTaken(o *placement.Observation, name string) error {
 
 // oneOffSet is the one-off as a service with one task.
 func (u *upper) oneOffSet() *set {
-	st := &set{service: u.oneOff.Service, oneOff: true, selected: true}
+	st := &set{service: u.oneOff.Service, oneOff: true, selected: true, inventory: u.o.Hosts}
 	st.tasks = []*task{st.newTask(0)}
 	return st
 }
@@ -82,7 +82,7 @@ func (u *upper) oneOffSteps(m *made) {
 		u.g.steps[t.created].OneOff = &OneOff{Slug: u.oneOff.Slug, AutoRemove: u.oneOff.AutoRemove}
 		u.g.need(t.created, u.beforeStart(m, t, freed, leavers)...)
 		if u.oneOff.Start {
-			t.started = u.g.add(t.step(Start, t.host), t.created)
+			t.started = u.g.add(t.step(Start, t.host()), t.created)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (u *upper) reportHosts() {
 	for _, st := range u.sets {
 		for _, t := range st.tasks {
 			if t.away && st.inScope {
-				u.away[t.host] = append(u.away[t.host], t.Task)
+				u.away[t.host()] = append(u.away[t.host()], t.Task)
 			}
 		}
 	}

@@ -51,7 +51,7 @@ func (u *upper) placed() []*task {
 			continue
 		}
 		for _, t := range st.tasks {
-			if t.host != "" && !t.away {
+			if t.host() != "" && !t.away {
 				all = append(all, t)
 			}
 		}
@@ -102,7 +102,7 @@ func (u *upper) allocate() error {
 		})
 		for _, a := range attached {
 			if v := overlays[a.Network]; v != nil {
-				t.resolvers = append(t.resolvers, v.Blocks[t.host].Gateway)
+				t.resolvers = append(t.resolvers, v.Blocks[t.host()].Gateway)
 			}
 		}
 		for _, e := range t.endpoints {

@@ -10,7 +10,7 @@ import (
 // stays there, because what is at the path on another host is not what it left. "" for a task without such paths, and
 // for a new one.
 func (u *upper) home(t *task) string {
-	if !u.o.Cluster || t.only != "" || t.set.service.HostPath() == "" {
+	if !u.o.Cluster || t.only() != "" || t.set.service.HostPath() == "" {
 		return ""
 	}
 	host := u.o.Recorded[t.Task].Host
@@ -45,13 +45,13 @@ func (u *upper) hintPaths() {
 			continue
 		}
 		for _, t := range st.tasks {
-			if t.host == "" || t.away {
+			if t.host() == "" || t.away {
 				continue
 			}
 			if _, known := u.o.Recorded[t.Task]; t.moves() {
-				u.warn("%s moves from host %s to %s, which has a %s of its own", t.Task, t.old.Host, t.host, path)
+				u.warn("%s moves from host %s to %s, which has a %s of its own", t.Task, t.old.Host, t.host(), path)
 			} else if t.old == nil && !known {
-				u.warn("%s mounts %s of host %s and stays there; a constraint on node.name says which host it shall be", t.Task, path, t.host)
+				u.warn("%s mounts %s of host %s and stays there; a constraint on node.name says which host it shall be", t.Task, path, t.host())
 			}
 		}
 	}

@@ -62,8 +62,13 @@ func (u *upper) placeAll(all []*bundle) (refused int) {
 // attempt places all bundles and returns what has no host. With clean nothing is stuck yet.
 func (u *upper) attempt(all []*bundle, clean bool) []*bundle {
 	for _, b := range all {
+		if b.apart && !b.tasks[0].set.known { // none of them is there, so none is stuck
+			clear(b.tasks[0].set.hosts)
+			continue
+		}
 		for _, t := range b.tasks {
-			t.host, t.unplaced, t.stuck = "", false, t.stuck && !clean
+			u.send(t, "")
+			t.stuck = t.stuck && !clean
 			if t.stuck && t.old != nil {
 				u.board.Hold(u.w.order(t.old.Host), t.Task, t.old.Reservation, t.old.Ports)
 				u.board.HoldResources(u.w.order(t.old.Host), t.old.Resources)
@@ -119,7 +124,7 @@ func (u *upper) holdOthers() {
 		if !st.inScope {
 			for _, t := range st.tasks {
 				if t.old != nil {
-					t.host = t.old.Host
+					u.send(t, t.old.Host)
 				}
 			}
 			continue
@@ -164,7 +169,7 @@ func (u *upper) pinExisting() {
 			if t.old == nil && !t.away {
 				continue
 			}
-			host := t.host
+			host := t.host()
 			if t.old != nil {
 				host = t.old.Host
 				r := u.board.NewRequest(st.service, t.Task, u.needs.Of(st.service)...)
@@ -204,7 +209,7 @@ func (u *upper) anchor(b *bundle, tasks []*task) (string, bool) {
 		return "", false
 	}
 	for _, t := range tasks {
-		if known, ok := u.o.Recorded[t.Task]; ok && u.w.ready(known.Host) && (t.only == "" || t.only == known.Host) {
+		if known, ok := u.o.Recorded[t.Task]; ok && u.w.ready(known.Host) && (t.only() == "" || t.only() == known.Host) {
 			return known.Host, u.board.Admits(u.ask(b), u.w.order(known.Host))
 		}
 	}
@@ -240,7 +245,7 @@ func (u *upper) settle(tasks []*task, host string) {
 func (u *upper) assign(tasks []*task, host string) {
 	var of *set
 	for _, t := range tasks {
-		t.host = host
+		u.send(t, host)
 		if t.set == of {
 			continue
 		}
@@ -251,6 +256,20 @@ func (u *upper) assign(tasks []*task, host string) {
 			}
 		}
 	}
+}
+
+// send says which host a task goes to, "" for none yet.
+func (u *upper) send(t *task, host string) { t.set.hosts[t.rank] = u.number(host) }
+
+// bind says which host a task must be on.
+func (u *upper) bind(t *task, host string) { t.bound = u.number(host) }
+
+// number is a host of the inventory as set.hosts has it.
+func (u *upper) number(host string) int32 {
+	if i, ok := u.w.hosts[host]; ok {
+		return int32(i) + 1
+	}
+	return 0
 }
 
 // pin ties a volume to a host, which narrows the choice of all that mount it.

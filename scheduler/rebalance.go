@@ -36,9 +36,7 @@ func Rebalance(p *placement.Project, o *placement.Observation, opts RebalanceOpt
 		return nil, fmt.Errorf("rebalance: %w", err)
 	}
 	for _, st := range u.sets {
-		for i, t := range st.tasks {
-			t.rank = i
-		}
+		st.arrange()
 	}
 	r := &rebalancer{upper: u, company: wantCompany(p)}
 	r.start()

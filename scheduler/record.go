@@ -14,7 +14,7 @@ func (u *upper) record() error {
 		return nil
 	}
 	for _, t := range u.placed() {
-		r := placement.TaskRecord{Host: t.host, Container: t.name, Hash: t.set.service.ConfigHash}
+		r := placement.TaskRecord{Host: t.host(), Container: t.name, Hash: t.set.service.ConfigHash}
 		if t.old != nil && !t.fresh() && !t.old.Same {
 			r.Hash = t.old.ConfigHash
 		}

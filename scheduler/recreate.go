@@ -37,7 +37,7 @@ func (u *upper) decideRecreate() error {
 				slices.ContainsFunc(dep.tasks, func(t *task) bool { return t.old != nil && (t.fresh() || t.rejoins != "") })
 		})
 		for _, t := range st.tasks {
-			t.restart = replaced && t.host != "" && t.old != nil && !t.fresh() && t.rejoins == "" && up(t.old)
+			t.restart = replaced && t.host() != "" && t.old != nil && !t.fresh() && t.rejoins == "" && up(t.old)
 		}
 	}
 	return nil
@@ -59,7 +59,7 @@ func (u *upper) recreateCause(t *task) string {
 		if n == nil || n.External {
 			continue
 		}
-		if u.w.networks[key{t.host, n.Name}] == nil {
+		if u.w.networks[key{t.host(), n.Name}] == nil {
 			return "network " + n.Name + " is made anew"
 		}
 	}
@@ -97,7 +97,7 @@ func (u *upper) divergedNetwork(host string, n *placement.NetworkSpec) bool {
 func (u *upper) rejoined(t *task) string {
 	for _, a := range t.set.service.Networks {
 		n := u.networks[a.Network]
-		if n == nil || !u.divergedNetwork(t.host, n) {
+		if n == nil || !u.divergedNetwork(t.host(), n) {
 			continue
 		}
 		if _, on := t.old.Networks[n.Name]; on {

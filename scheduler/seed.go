@@ -42,7 +42,7 @@ func (u *upper) seedVolumes(m *made, tasks []*task) {
 func (u *upper) mounting(tasks []*task, host string, v *placement.VolumeSpec) *task {
 	var found *task
 	for _, t := range tasks {
-		if t.host == host && serviceMounts(t.set.service, v.Key) && (found == nil || !found.fresh() && t.fresh()) {
+		if t.host() == host && serviceMounts(t.set.service, v.Key) && (found == nil || !found.fresh() && t.fresh()) {
 			found = t
 		}
 	}

@@ -16,8 +16,8 @@ func (u *upper) starts(m *made) {
 		}
 		blocked := u.blocked(st)
 		for _, t := range st.tasks {
-			if t.host == "" || t.away {
-				if t.unplaced && t.old != nil && up(t.old) {
+			if t.host() == "" || t.away {
+				if t.unplaced() && t.old != nil && up(t.old) {
 					u.plan.Running = append(u.plan.Running, *t.old)
 				}
 				continue
@@ -45,7 +45,7 @@ func (u *upper) blocked(st *set) string {
 }
 
 func (u *upper) start(m *made, t *task, blocked string, freed map[string][]freedPort, leavers map[address]int) {
-	s := t.step(Start, t.host)
+	s := t.step(Start, t.host())
 	switch {
 	case t.fresh():
 		if t.old == nil || t.moves() {
@@ -85,7 +85,7 @@ func (u *upper) beforeStart(m *made, t *task, freed map[string][]freedPort, leav
 		after = append(after, u.dependency(m, d)...)
 	}
 	for _, p := range t.set.service.Ports {
-		for _, f := range freed[t.host] {
+		for _, f := range freed[t.host()] {
 			if p.Conflicts(f.port) {
 				after = append(after, f.step)
 			}
@@ -109,7 +109,7 @@ func (u *upper) dependency(m *made, d placement.Dependency) []int {
 	}
 	var after []int
 	for _, t := range dep.tasks {
-		if t.away || t.host == "" {
+		if t.away || t.host() == "" {
 			continue
 		}
 		if d.Condition == placement.Started || t.met(d.Condition) {
@@ -144,7 +144,7 @@ func (u *upper) wait(m *made, t *task, c placement.Condition, optional, running 
 	if id, ok := m.waits[w]; ok {
 		return id
 	}
-	s := t.step(Wait, t.host)
+	s := t.step(Wait, t.host())
 	s.Service, s.Condition, s.Optional, s.Running = nil, c, optional, running
 	if !t.fresh() && t.old != nil {
 		s.ContainerID = t.old.ID

@@ -10,7 +10,7 @@ import (
 
 // survey sorts the containers of a service: which to keep as its tasks, which are leftovers.
 func (u *upper) survey(s *placement.Service, containers []*placement.Container, memory map[int]string) *set {
-	st := &set{service: s}
+	st := &set{service: s, inventory: u.o.Hosts}
 	numbers := map[int][]*placement.Container{}
 	for _, c := range containers {
 		if c.Task.Number <= 0 {
@@ -99,7 +99,8 @@ func (u *upper) remember(st *set, memory map[int]string) {
 		st.highest = max(st.highest, t.Number)
 		if u.w.unreachable(host) {
 			a := st.newTask(t.Number)
-			a.away, a.host = true, host
+			a.away = true
+			u.send(a, host)
 			st.tasks = append(st.tasks, a)
 			st.memory = slices.DeleteFunc(st.memory, func(n int) bool { return n == t.Number })
 			continue

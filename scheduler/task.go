@@ -11,18 +11,24 @@ import (
 // task is one wanted replica on its way into the plan.
 type task struct {
 	placement.Task
-	set  *set
-	old  *placement.Container // container that is there; nil for none
-	host string               // where it goes; "" while undecided and for unplaced tasks
-	only string               // host it must be on: a global service's task
-	rank int                  // position among the service's tasks by number
+	set   *set
+	old   *placement.Container // container that is there; nil for none
+	*work                      // nil until furnish: most of a decision is about tasks of which only the rest counts
+	rank  int32                // position among the service's tasks by number
+	bound int32                // the host it must be on, as set.hosts has it: a global service's task; 0 for any
 
-	away     bool // on a host that does not answer: counted, left alone
-	unplaced bool
-	stuck    bool // has no other host: what runs of it holds its place
-
-	*work // nil until furnish: most of a decision is about tasks of which only the above counts
+	away  bool // on a host that does not answer: counted, left alone
+	stuck bool // has no other host: what runs of it holds its place
 }
+
+// host is where the task goes; "" while undecided and for unplaced tasks.
+func (t *task) host() string { return t.set.name(t.set.hosts[t.rank]) }
+
+// unplaced reports whether no host takes the task, once places are decided.
+func (t *task) unplaced() bool { return t.set.inScope && !t.away && t.host() == "" }
+
+// only is the host that the task must be on, "" for any.
+func (t *task) only() string { return t.set.name(t.bound) }
 
 // work is what the plan does about a task.
 type work struct {
@@ -56,7 +62,7 @@ func (u *upper) furnish() {
 			switch c := t.old; {
 			case st.oneOff:
 				t.name, t.why = u.oneOff.Name, "one-off"
-			case c == nil && t.only != "":
+			case c == nil && t.only() != "":
 				t.why = "new task of a global service"
 			case c == nil && !t.away:
 				t.why = "new replica"
@@ -68,10 +74,10 @@ func (u *upper) furnish() {
 }
 
 // moves reports whether the container that is there stands on the wrong host.
-func (t *task) moves() bool { return t.old != nil && t.host != "" && t.old.Host != t.host }
+func (t *task) moves() bool { return t.old != nil && t.host() != "" && t.old.Host != t.host() }
 
 // fresh reports whether the plan makes a container for the task.
-func (t *task) fresh() bool { return t.host != "" && (t.old == nil || t.moves() || t.recreate != "") }
+func (t *task) fresh() bool { return t.host() != "" && (t.old == nil || t.moves() || t.recreate != "") }
 
 // finished reports whether a job's task has run to its end, and is not to run again.
 func (t *task) finished() bool {
@@ -95,13 +101,35 @@ type set struct {
 	known    bool    // some of its tasks were there before, or are said to be
 	oneOff   bool    // the container of a run, not the service's tasks
 	tasks    []*task // by number
-	drops    []*drop
-	memory   []int // numbers that only the store or leftovers remember, ascending
-	highest  int
+	// hosts is where the tasks go, by rank: an index into the inventory plus 1, 0 for nowhere. They are not in the tasks
+	// because a decision writes all of them, and these are a sixteenth of the memory.
+	hosts     []int32
+	inventory []placement.Host
+	drops     []*drop
+	memory    []int // numbers that only the store or leftovers remember, ascending
+	highest   int
 }
 
 func (st *set) newTask(number int) *task {
-	return &task{Task: placement.Task{Service: st.service.Name, Number: number}, set: st}
+	st.hosts = append(st.hosts, 0)
+	return &task{Task: placement.Task{Service: st.service.Name, Number: number}, set: st, rank: int32(len(st.hosts) - 1)}
+}
+
+// arrange ranks the tasks as they stand in tasks, by number.
+func (st *set) arrange() {
+	hosts := make([]int32, len(st.tasks))
+	for i, t := range st.tasks {
+		hosts[i] = st.hosts[t.rank]
+		t.rank = int32(i)
+	}
+	st.hosts = hosts
+}
+
+func (st *set) name(host int32) string {
+	if host == 0 {
+		return ""
+	}
+	return st.inventory[host-1].Name
 }
 
 // wants reports whether the service has a task of that number; the tasks are sorted.

@@ -13,7 +13,7 @@ func (u *upper) mountedVolumes(f func(host string, v *placement.VolumeSpec)) {
 	mounted := map[key]bool{} // host, volume key
 	for _, t := range u.placed() {
 		for _, mount := range t.set.service.Mounts {
-			mounted[key{t.host, mount.Source}] = mounted[key{t.host, mount.Source}] || mount.Type == "volume"
+			mounted[key{t.host(), mount.Source}] = mounted[key{t.host(), mount.Source}] || mount.Type == "volume"
 		}
 	}
 	for i := range u.o.Hosts {
