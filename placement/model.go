@@ -449,7 +449,8 @@ type Network struct {
 	Key      string            `json:"key"`
 	VNI      uint32            `json:"vni"` // from 1<<20 up
 	Subnet   netip.Prefix      `json:"subnet"`
-	MTU      int               `json:"mtu,omitempty"` // bytes inside the tunnel; 0: the agent's own figure
+	Subnet6  netip.Prefix      `json:"subnet6,omitzero"` // zero: no IPv6
+	MTU      int               `json:"mtu,omitempty"`    // bytes inside the tunnel; 0: the agent's own figure
 	Internal bool              `json:"internal,omitempty"`
 	Options  map[string]string `json:"options,omitempty"` // driver_opts for the engine's bridge
 	Labels   map[string]string `json:"labels,omitempty"`  // engine labels
@@ -461,6 +462,9 @@ type Network struct {
 type Block struct {
 	Range   netip.Prefix `json:"range"`
 	Gateway netip.Addr   `json:"gateway"` // the bridge's address on that host, inside Range; each host has its own
+
+	Range6   netip.Prefix `json:"range6,omitzero"` // both zero on a network without IPv6
+	Gateway6 netip.Addr   `json:"gateway6,omitzero"`
 }
 
 // Endpoint is a task's address on a network, and the names it answers to there.
@@ -474,6 +478,7 @@ type Endpoint struct {
 	IP        netip.Addr `json:"ip"`
 	MAC       string     `json:"mac"`               // 02:42 + the four address bytes, as the engine's bridge driver derives it
 	Aliases   []string   `json:"aliases,omitempty"` // beside service and container name
+	IP6       netip.Addr `json:"ip6,omitzero"`      // zero on a network without IPv6
 
 	Links map[string]string `json:"links,omitempty"` // Service.Links
 }

@@ -159,7 +159,7 @@ func (a *agent) setZones(c changes) {
 		}
 	}
 	for name := range c.zones {
-		z := names.Zone{Network: name, Subnet: here[name].Subnet}
+		z := names.Zone{Network: name, Subnet: here[name].Subnet, Subnet6: here[name].Subnet6}
 		for _, e := range a.view.endpoints[name] {
 			z.Endpoints = append(z.Endpoints, e)
 		}

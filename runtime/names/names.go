@@ -10,7 +10,8 @@
 //
 // A known name of which no task serves is answered with no addresses (NOERROR), not with NXDOMAIN and not by asking
 // elsewhere: the name exists, so a search domain or a resolver outside must not answer in its place, and nothing may
-// remember that it does not exist. AAAA and other types of a known name are answered likewise.
+// remember that it does not exist. Other types than A and AAAA of a known name are answered likewise, and AAAA where the
+// network has no IPv6.
 //
 // Readers take no locks: a query works on an immutable [snapshot] behind an atomic pointer, and on one atomic flag per
 // container for whether it serves.
@@ -33,6 +34,7 @@ type Zone struct {
 	Network   string
 	Subnet    netip.Prefix
 	Endpoints []placement.Endpoint
+	Subnet6   netip.Prefix // zero without IPv6
 }
 
 // snapshot is all zones at one moment; never changed once published.
@@ -43,10 +45,10 @@ type snapshot struct {
 
 type zone struct {
 	network    string
-	subnet     netip.Prefix
+	subnets    []netip.Prefix
 	names      map[string][]*record // lower case, without a final dot
 	addresses  map[netip.Addr]*record
-	containers map[string]*record
+	containers map[task]*record
 }
 
 // record is one endpoint.
@@ -54,6 +56,7 @@ type record struct {
 	container string
 	host      string
 	ip        netip.Addr
+	ip6       netip.Addr   // zero without IPv6
 	serving   *atomic.Bool // shared by all records of the container
 	links     map[string]string
 }
@@ -63,16 +66,19 @@ type task struct{ host, container string }
 
 // compile indexes a zone. serving returns the shared flag of a container.
 func compile(z Zone, serving func(task) *atomic.Bool) *zone {
-	out := &zone{network: z.Network, subnet: z.Subnet, names: make(map[string][]*record, len(z.Endpoints)),
+	out := &zone{network: z.Network, subnets: []netip.Prefix{z.Subnet, z.Subnet6}, names: make(map[string][]*record, len(z.Endpoints)),
 		addresses:  make(map[netip.Addr]*record, len(z.Endpoints)),
-		containers: make(map[string]*record, len(z.Endpoints))}
+		containers: make(map[task]*record, len(z.Endpoints))}
 	records := make([]record, len(z.Endpoints))
 	services := map[[2]string][]string{}
 	for i, e := range z.Endpoints {
 		r := &records[i]
-		*r = record{container: e.Container, host: e.Host, ip: e.IP.Unmap(), serving: serving(task{e.Host, e.Container})}
+		*r = record{container: e.Container, host: e.Host, ip: e.IP.Unmap(), ip6: e.IP6, serving: serving(task{e.Host, e.Container})}
 		out.addresses[r.ip] = r
-		out.containers[e.Container] = r
+		if r.ip6.IsValid() {
+			out.addresses[r.ip6] = r
+		}
+		out.containers[task{e.Host, e.Container}] = r
 		out.add(e.Container, r)
 		for _, name := range e.Aliases {
 			out.add(name, r)
@@ -152,17 +158,26 @@ func (s *snapshot) seenBy(network string, from netip.Addr) ([]*zone, map[string]
 	}
 	var out []*zone
 	for _, z := range s.zones {
-		if _, ok := z.containers[asker.container]; ok {
+		if _, ok := z.containers[task{asker.host, asker.container}]; ok {
 			out = append(out, z)
 		}
 	}
 	return out, asker.links
 }
 
-// lookup returns the addresses of a name, one per container that serves, those on the host first; known is whether
+// lookup returns the IPv4 addresses of a name, one per container that serves, those on the host first; known is whether
 // any of the zones has the name at all.
 func lookup(zones []*zone, name, host string) (addrs []netip.Addr, known bool) {
-	var near, far []netip.Addr
+	found, known := find(zones, name, host)
+	for _, r := range found {
+		addrs = append(addrs, r.ip)
+	}
+	return addrs, known
+}
+
+// find returns the endpoints behind a name in the order in which they are answered.
+func find(zones []*zone, name, host string) (found []*record, known bool) {
+	var near, far []*record
 	seen := map[string]bool{}
 	for _, z := range zones {
 		for _, r := range z.names[name] {
@@ -172,13 +187,13 @@ func lookup(zones []*zone, name, host string) (addrs []netip.Addr, known bool) {
 			}
 			seen[r.container] = true
 			if r.host == host {
-				near = append(near, r.ip)
+				near = append(near, r)
 			} else {
-				far = append(far, r.ip)
+				far = append(far, r)
 			}
 		}
 	}
-	for _, s := range [][]netip.Addr{near, far} {
+	for _, s := range [][]*record{near, far} {
 		rand.Shuffle(len(s), func(i, j int) { s[i], s[j] = s[j], s[i] })
 	}
 	return append(near, far...), known
@@ -191,7 +206,7 @@ func reverse(zones []*zone, addr netip.Addr) (container string, inside bool) {
 		if r := z.addresses[addr]; r != nil {
 			return r.container, true
 		}
-		inside = inside || z.subnet.Contains(addr)
+		inside = inside || slices.ContainsFunc(z.subnets, func(p netip.Prefix) bool { return p.Contains(addr) })
 	}
 	return "", inside
 }

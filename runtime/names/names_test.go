@@ -30,12 +30,12 @@ func linked(e placement.Endpoint, alias, service string) placement.Endpoint {
 func shop(t testing.TB, resolvConf string) *Server {
 	s := New(Config{Host: "a", ResolvConf: resolvConf})
 	t.Cleanup(s.Close)
-	s.SetZone(Zone{"front", netip.MustParsePrefix("10.1.0.0/16"), []placement.Endpoint{
+	s.SetZone(Zone{Network: "front", Subnet: netip.MustParsePrefix("10.1.0.0/16"), Endpoints: []placement.Endpoint{
 		task1("front", "a", "web", 1, "10.1.0.1"), task1("front", "b", "web", 2, "10.1.0.2"),
 		task1("front", "b", "web", 3, "10.1.0.3"), linked(task1("front", "a", "api", 1, "10.1.0.4"), "Site", "web"),
 		{Network: "front", Container: "shop-web-run-1", Host: "a", Project: "shop", Service: "web", IP: ip("10.1.0.9"), Aliases: []string{"Tool"}},
 	}})
-	s.SetZone(Zone{"back", netip.MustParsePrefix("10.2.0.0/16"), []placement.Endpoint{
+	s.SetZone(Zone{Network: "back", Subnet: netip.MustParsePrefix("10.2.0.0/16"), Endpoints: []placement.Endpoint{
 		task1("back", "a", "api", 1, "10.2.0.4"), task1("back", "b", "db", 1, "10.2.0.5", "postgres"),
 	}})
 	for _, c := range []struct{ host, name string }{{"a", "shop-web-1"}, {"b", "shop-web-2"}, {"a", "shop-api-1"}, {"b", "shop-db-1"}, {"a", "shop-web-run-1"}} {

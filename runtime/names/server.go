@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -245,18 +246,11 @@ func (s *Server) answer(ctx context.Context, network string, from netip.Addr, q 
 			return own(q, dns.RcodeNameError)
 		}
 	}
-	addrs, known := lookup(zones, name, s.host)
+	found, known := find(zones, name, s.host)
 	if !known {
 		return s.forward.ask(ctx, q)
 	}
-	var records []dns.RR
-	if question.Qtype == dns.TypeA || question.Qtype == dns.TypeANY {
-		header.Rrtype = dns.TypeA
-		for _, a := range addrs {
-			records = append(records, &dns.A{Hdr: header, A: a.AsSlice()})
-		}
-	}
-	return own(q, dns.RcodeSuccess, records...)
+	return own(q, dns.RcodeSuccess, addressRecords(header, question.Qtype, found)...)
 }
 
 // own is an answer of which nobody knows better.
@@ -270,8 +264,27 @@ func own(q *dns.Msg, code int, records ...dns.RR) *dns.Msg {
 	return m
 }
 
-// reverseAddr reads "4.3.2.1.in-addr.arpa".
+// addressRecords are the A and AAAA records of endpoints, as far as the type of the question wants them.
+func addressRecords(header dns.RR_Header, kind uint16, found []*record) []dns.RR {
+	var records []dns.RR
+	for _, r := range found {
+		if kind == dns.TypeA || kind == dns.TypeANY {
+			header.Rrtype = dns.TypeA
+			records = append(records, &dns.A{Hdr: header, A: r.ip.AsSlice()})
+		}
+		if (kind == dns.TypeAAAA || kind == dns.TypeANY) && r.ip6.IsValid() {
+			header.Rrtype = dns.TypeAAAA
+			records = append(records, &dns.AAAA{Hdr: header, AAAA: r.ip6.AsSlice()})
+		}
+	}
+	return records
+}
+
+// reverseAddr reads "4.3.2.1.in-addr.arpa", and the 32 nibbles before ip6.arpa (RFC 3596 section 2.5).
 func reverseAddr(name string) (netip.Addr, bool) {
+	if nibbles, ok := strings.CutSuffix(name, ".ip6.arpa"); ok {
+		return reverseAddr6(nibbles)
+	}
 	octets, ok := strings.CutSuffix(name, ".in-addr.arpa")
 	if !ok {
 		return netip.Addr{}, false
@@ -282,4 +295,20 @@ func reverseAddr(name string) (netip.Addr, bool) {
 	}
 	a, err := netip.ParseAddr(parts[3] + "." + parts[2] + "." + parts[1] + "." + parts[0])
 	return a, err == nil
+}
+
+func reverseAddr6(nibbles string) (netip.Addr, bool) {
+	var b [16]byte
+	parts := strings.Split(nibbles, ".")
+	if len(parts) != 2*len(b) {
+		return netip.Addr{}, false
+	}
+	for i, p := range parts {
+		n, err := strconv.ParseUint(p, 16, 4)
+		if err != nil || len(p) != 1 {
+			return netip.Addr{}, false
+		}
+		b[15-i/2] |= byte(n) << (4 * (i % 2))
+	}
+	return netip.AddrFrom16(b), true
 }
