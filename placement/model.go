@@ -480,7 +480,16 @@ type Endpoint struct {
 	Aliases   []string   `json:"aliases,omitempty"` // beside service and container name
 	IP6       netip.Addr `json:"ip6,omitzero"`      // zero on a network without IPv6
 
-	Links map[string]string `json:"links,omitempty"` // Service.Links
+	Links  map[string]string `json:"links,omitempty"`  // Service.Links
+	Ports  []EndpointPort    `json:"ports,omitempty"`  // that the service publishes
+	OwnDNS bool              `json:"owndns,omitempty"` // the service has name servers of its own (dns:), which are asked what berth does not know
+}
+
+// EndpointPort is a container's port that its service publishes.
+type EndpointPort struct {
+	Name     string `json:"name,omitempty"` // in the file, "" for none
+	Target   uint16 `json:"target"`
+	Protocol string `json:"protocol"` // tcp, udp, sctp
 }
 
 // MACFor returns the MAC address of an IPv4 endpoint: 02:42 followed by the address, the rule of the engine's own

@@ -62,6 +62,7 @@ func (u *upper) assignAddresses(v *overlay, network string, users []*task) error
 		t.endpoints = append(t.endpoints, placement.Endpoint{
 			Network: v.Name, Container: t.name, Host: t.host(), Project: u.p.Name, Service: t.Service, Number: t.Number,
 			IP: ip, MAC: placement.MACFor(ip), Aliases: aliases, Links: t.set.service.Links,
+			Ports: published(t.set.service), OwnDNS: len(ownDNS(t.set.service)) > 0,
 		})
 	}
 	return nil

@@ -105,6 +105,7 @@ func (u *upper) allocate() error {
 				t.resolvers = append(t.resolvers, v.Blocks[t.host()].Gateway)
 			}
 		}
+		t.resolvers = resolversOf(t.set.service, t.resolvers)
 		for _, e := range t.endpoints {
 			if old, ok := u.w.endpoints[key{e.Network, e.Container}]; !ok || !sameEndpoint(old, e) {
 				u.change.Endpoints = append(u.change.Endpoints, e)
@@ -116,7 +117,8 @@ func (u *upper) allocate() error {
 
 func sameEndpoint(a, b placement.Endpoint) bool {
 	return a.IP == b.IP && a.MAC == b.MAC && a.Host == b.Host && a.Project == b.Project && a.Service == b.Service &&
-		a.Number == b.Number && slices.Equal(a.Aliases, b.Aliases) && maps.Equal(a.Links, b.Links)
+		a.Number == b.Number && slices.Equal(a.Aliases, b.Aliases) && maps.Equal(a.Links, b.Links) &&
+		slices.Equal(a.Ports, b.Ports) && a.OwnDNS == b.OwnDNS
 }
 
 // users are the tasks attached to a network.

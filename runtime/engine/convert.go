@@ -101,6 +101,11 @@ func convert(s *CreateSpec, by surroundings) (*creation, error) {
 		c.Host.DNS = append(c.Host.DNS, r.String())
 	}
 	c.Host.DNS = append(c.Host.DNS, svc.DNS...)
+	// With ndots written out an engine answers names without a dot by itself, with nothing (libnetwork: "don't forward it
+	// out … let the client retry with the search domain attached"). So there is one that the agents know.
+	if len(s.Resolvers) > 0 && slices.ContainsFunc(svc.DNSOpts, func(o string) bool { return strings.HasPrefix(o, "ndots") }) {
+		c.Host.DNSSearch = append(slices.Clone(c.Host.DNSSearch), s.Project.Name)
+	}
 	if svc.Logging != nil {
 		c.Host.LogConfig = container.LogConfig{Type: svc.Logging.Driver, Config: svc.Logging.Options}
 	} else if svc.LogDriver != "" || len(svc.LogOpt) > 0 {

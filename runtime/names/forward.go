@@ -37,6 +37,7 @@ type forwarder struct {
 	log  *slog.Logger
 	sem  *semaphore.Weighted
 	list atomic.Pointer[[]*resolver]
+	told *cache
 }
 
 type resolver struct {
@@ -45,7 +46,7 @@ type resolver struct {
 }
 
 func newForwarder(file string, log *slog.Logger) *forwarder {
-	f := &forwarder{file: file, log: log, sem: semaphore.NewWeighted(maxForward)}
+	f := &forwarder{file: file, log: log, sem: semaphore.NewWeighted(maxForward), told: newCache()}
 	f.list.Store(&[]*resolver{})
 	return f
 }
@@ -74,6 +75,9 @@ func (f *forwarder) reload(own map[netip.Addr]bool) {
 		}
 		list = append(list, r)
 	}
+	if !slices.Equal(list, *f.list.Load()) {
+		f.told.clear() // other resolvers may know otherwise
+	}
 	f.list.Store(&list)
 }
 
@@ -82,6 +86,9 @@ func (f *forwarder) ask(ctx context.Context, q *dns.Msg) *dns.Msg {
 	list := *f.list.Load()
 	if len(list) == 0 {
 		return own(q, dns.RcodeNameError)
+	}
+	if known := f.told.get(q); known != nil {
+		return known
 	}
 	if !f.sem.TryAcquire(1) {
 		return new(dns.Msg).SetRcode(q, dns.RcodeServerFailure)
@@ -110,6 +117,7 @@ func (f *forwarder) ask(ctx context.Context, q *dns.Msg) *dns.Msg {
 			continue
 		}
 		r.sick.Store(0)
+		f.told.put(q, answer)
 		return answer
 	}
 	if failure != nil {

@@ -3,10 +3,10 @@
 //
 // Who asks is known from the network of the listener and the source address. A container sees the names of all
 // networks that it is on, and no others; an address that no endpoint has (a container started by hand) sees those of
-// the network it asks on. Names of an endpoint: <service>, <service>.<project>, tasks.<service>, <container> and its
-// aliases; a container with links knows further names that nobody else does. Answers are the addresses of tasks that
+// the network it asks on. Names of an endpoint: <service>, tasks.<service>, <container> and its aliases, all but the second also
+// with .<project> behind them; a container with links knows further names that nobody else does. Answers are the addresses of tasks that
 // serve (running, and healthy if they have a check), one per container, those on this host first, in random order among
-// themselves, with a TTL of 0.
+// themselves, with a TTL of 0. _<port>._<protocol>.<name> has an SRV record for each of them that publishes that port.
 //
 // A known name of which no task serves is answered with no addresses (NOERROR), not with NXDOMAIN and not by asking
 // elsewhere: the name exists, so a search domain or a resolver outside must not answer in its place, and nothing may
@@ -59,6 +59,8 @@ type record struct {
 	ip6       netip.Addr   // zero without IPv6
 	serving   *atomic.Bool // shared by all records of the container
 	links     map[string]string
+	ports     []placement.EndpointPort
+	elsewhere bool // it has name servers of its own
 }
 
 // task names a container on a host; its state is reported under this key.
@@ -73,15 +75,17 @@ func compile(z Zone, serving func(task) *atomic.Bool) *zone {
 	services := map[[2]string][]string{}
 	for i, e := range z.Endpoints {
 		r := &records[i]
-		*r = record{container: e.Container, host: e.Host, ip: e.IP.Unmap(), ip6: e.IP6, serving: serving(task{e.Host, e.Container})}
+		*r = record{container: e.Container, host: e.Host, ip: e.IP.Unmap(), ip6: e.IP6, serving: serving(task{e.Host, e.Container}),
+			ports: e.Ports, elsewhere: e.OwnDNS}
 		out.addresses[r.ip] = r
 		if r.ip6.IsValid() {
 			out.addresses[r.ip6] = r
 		}
 		out.containers[task{e.Host, e.Container}] = r
-		out.add(e.Container, r)
-		for _, name := range e.Aliases {
-			out.add(name, r)
+		for _, name := range append([]string{e.Container}, e.Aliases...) {
+			for _, name := range inProject(name, e.Project) {
+				out.add(name, r)
+			}
 		}
 		for alias, name := range e.Links {
 			if r.links == nil {
@@ -107,11 +111,15 @@ func compile(z Zone, serving func(task) *atomic.Bool) *zone {
 
 // serviceNames lists what the tasks of a service answer to beside their own names.
 func serviceNames(service, project string) []string {
-	out := []string{service, "tasks." + service}
-	if project != "" {
-		out = append(out, service+"."+project)
+	return append(inProject(service, project), "tasks."+service)
+}
+
+// inProject is a name by itself, and with the project as its domain.
+func inProject(name, project string) []string {
+	if project == "" {
+		return []string{name}
 	}
-	return out
+	return []string{name, name + "." + project}
 }
 
 // add gives a record a name, once.
@@ -145,24 +153,23 @@ func newSnapshot(byName map[string]*zone) *snapshot {
 	return &snapshot{zones: zones, byName: byName}
 }
 
-// seenBy returns the zones of the one who asks from an address on a network, and the names that are its own: alias →
-// what it stands for.
-func (s *snapshot) seenBy(network string, from netip.Addr) ([]*zone, map[string]string) {
+// seenBy returns the zones of the one who asks from an address on a network, and what is known of it: the zero record for
+// an address that no endpoint has.
+func (s *snapshot) seenBy(network string, from netip.Addr) (zones []*zone, asker record) {
 	here := s.byName[network]
 	if here == nil {
-		return nil, nil
+		return nil, record{}
 	}
-	asker := here.addresses[from.Unmap()]
-	if asker == nil {
-		return []*zone{here}, nil
+	known := here.addresses[from.Unmap()]
+	if known == nil {
+		return []*zone{here}, record{}
 	}
-	var out []*zone
 	for _, z := range s.zones {
-		if _, ok := z.containers[task{asker.host, asker.container}]; ok {
-			out = append(out, z)
+		if _, ok := z.containers[task{known.host, known.container}]; ok {
+			zones = append(zones, z)
 		}
 	}
-	return out, asker.links
+	return zones, *known
 }
 
 // lookup returns the IPv4 addresses of a name, one per container that serves, those on the host first; known is whether

@@ -54,6 +54,8 @@ func TestWhoAsksDecidesWhatANameMeans(t *testing.T) {
 		"a service, local task first, the starting one left out": {"front", web, "web", "10.1.0.1 10.1.0.2"},
 		"all tasks":                               {"front", web, "tasks.web", "10.1.0.1 10.1.0.2"},
 		"a service of the project":                {"front", web, "web.shop", "10.1.0.1 10.1.0.2"},
+		"a container of the project":              {"front", web, "shop-web-2.shop", "10.1.0.2"},
+		"an alias of the project":                 {"front", api, "postgres.shop", "10.2.0.5"},
 		"a service of another project":            {"front", web, "web.other", "-"},
 		"a container":                             {"front", web, "shop-web-2", "10.1.0.2"},
 		"a container that does not serve":         {"front", web, "shop-web-3", ""},
@@ -73,8 +75,8 @@ func TestWhoAsksDecidesWhatANameMeans(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			zones, links := s.current.Load().seenBy(test.network, ip(test.from))
-			if name, ok := links[test.name]; ok {
+			zones, asker := s.current.Load().seenBy(test.network, ip(test.from))
+			if name, ok := asker.links[test.name]; ok {
 				test.name = name
 			}
 			addrs, known := lookup(zones, test.name, "a")

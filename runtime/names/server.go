@@ -232,8 +232,8 @@ func (s *Server) answer(ctx context.Context, network string, from netip.Addr, q 
 	}
 	question := q.Question[0]
 	name := strings.ToLower(strings.TrimSuffix(question.Name, "."))
-	zones, links := s.current.Load().seenBy(network, from)
-	if linked, ok := links[name]; ok {
+	zones, asker := s.current.Load().seenBy(network, from)
+	if linked, ok := asker.links[name]; ok {
 		name = linked
 	}
 	header := dns.RR_Header{Name: question.Name, Class: dns.ClassINET}
@@ -246,8 +246,16 @@ func (s *Server) answer(ctx context.Context, network string, from netip.Addr, q 
 			return own(q, dns.RcodeNameError)
 		}
 	}
+	if m, ok := s.answerService(q, name, zones, asker.links); ok {
+		return m
+	}
 	found, known := find(zones, name, s.host)
-	if !known {
+	switch {
+	case known:
+	case asker.elsewhere:
+		// The engine's resolver then asks the next of its list: the container's own name servers, from where it is.
+		return new(dns.Msg).SetRcode(q, dns.RcodeRefused)
+	default:
 		return s.forward.ask(ctx, q)
 	}
 	return own(q, dns.RcodeSuccess, addressRecords(header, question.Qtype, found)...)

@@ -179,8 +179,8 @@ func TestASilentResolverIsPassedOverAndThenAskedLast(t *testing.T) {
 	serveUpstream(t, "127.9.0.3", answering("198.51.100.3"))
 	s := listening(t, resolvConf(t, "127.9.0.2", "127.9.0.3"))
 	c := client{t, s, "127.1.0.1"}
-	for range 5 {
-		if got := text(c.ask("front", "udp", "example.com", dns.TypeA)); got != "NOERROR 198.51.100.3 ttl=60" {
+	for i := range 5 {
+		if got := text(c.ask("front", "udp", fmt.Sprintf("%d.example.com", i), dns.TypeA)); got != "NOERROR 198.51.100.3 ttl=60" {
 			t.Errorf("got %s", got)
 		}
 	}
