@@ -16,6 +16,7 @@ package placement
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -138,6 +139,13 @@ type Attachment struct {
 	Network string // key in the project's networks
 	Aliases []string
 	IPv4    string // ipv4_address, "" when free
+	IPv6    string // ipv6_address, "" when free
+	MAC     string // mac_address, "" when it follows the address
+}
+
+// Fixed are the addresses that the file gives, which one task can have and no more.
+func (a Attachment) Fixed() []string {
+	return slices.DeleteFunc([]string{a.IPv4, a.IPv6, a.MAC}, func(s string) bool { return s == "" })
 }
 
 // Mount is one volume or bind of a service.

@@ -36,7 +36,7 @@ func (u *upper) carve(v *overlay, users []*task) error {
 		if !ok {
 			return fmt.Errorf("no block of %d addresses is free in the subnet %s for host %s; use a larger subnet", size, v.Subnet, host)
 		}
-		v.Blocks[host] = placement.Block{Range: r, Gateway: r.Addr().Next()}
+		v.Blocks[host] = v.block(r)
 		v.changed = true
 	}
 	for host, b := range v.Blocks {

@@ -175,7 +175,7 @@ func (v *view) applyEndpoint(network, container string, e store.Event, c *change
 			change.Drop = append(change.Drop, o)
 		} else if o.VTEP.IsValid() {
 			// The same address elsewhere is replaced in place; dropping it first would leave a gap.
-			if len(change.Drop) == 1 && change.Drop[0].MAC == o.MAC && change.Drop[0].IP == o.IP {
+			if len(change.Drop) == 1 && change.Drop[0].MAC == o.MAC && change.Drop[0].IP == o.IP && change.Drop[0].IP6 == o.IP6 {
 				change.Drop = nil
 			}
 			change.Put = append(change.Put, o)
@@ -190,7 +190,7 @@ func (v *view) entry(e placement.Endpoint) (overlay.Endpoint, error) {
 	if err != nil {
 		return overlay.Endpoint{}, err
 	}
-	return overlay.Endpoint{IP: e.IP.Unmap(), MAC: mac, VTEP: v.vtep(e.Host)}, nil
+	return overlay.Endpoint{IP: e.IP.Unmap(), IP6: e.IP6, MAC: mac, VTEP: v.vtep(e.Host)}, nil
 }
 
 func (v *view) vtep(host string) netip.Addr {
@@ -242,6 +242,8 @@ func (v *view) desired(r record, underlay overlay.Underlay) overlay.Network {
 			continue
 		}
 		n.Peers = append(n.Peers, h.VTEP)
+		// What goes to another host's bridge goes to that host only. Its addresses are asked for, as it is seldom talked to.
+		n.Remote = append(n.Remote, overlay.Endpoint{MAC: overlay.BridgeMAC(host, r.VNI), VTEP: h.VTEP})
 		if h.MTU > 0 {
 			least = min(least, h.MTU)
 		}
