@@ -369,6 +369,7 @@ type Observation struct {
 	Pins      map[string]string // engine volume name → host that holds its data
 	Overlays  []Network         // all projects' (a new one must avoid their subnets and VNIs)
 	Endpoints []Endpoint        // of the project's containers, and all on external overlays that the project names
+	Guests    []Endpoint        // containers that are on overlays by hand, which have addresses too
 	Pool      []netip.Prefix    // from the inventory
 	MTU       int               // of new overlays, bytes; already the smallest that all hosts can carry
 }

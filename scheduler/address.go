@@ -23,6 +23,11 @@ func (u *upper) assignAddresses(v *overlay, network string, users []*task) error
 			v.use(e)
 		}
 	}
+	for _, g := range u.o.Guests {
+		if g.Network == v.Name {
+			v.use(g)
+		}
+	}
 	given := map[*task]netip.Addr{}
 	for _, t := range users {
 		a := attachment(t.set.service, network)

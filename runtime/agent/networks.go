@@ -137,6 +137,7 @@ func (a *agent) reconcile(ctx context.Context) {
 		}
 		a.gone(name)
 	}
+	a.host(ctx)
 }
 
 func (a *agent) network(name string) *network {

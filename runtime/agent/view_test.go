@@ -142,3 +142,24 @@ func TestEventsOfOtherProjectsAndBrokenRecordsChangeNothing(t *testing.T) {
 		t.Error("a broken record removed the network")
 	}
 }
+
+func TestAGuestThatBecomesATaskKeepsItsEntries(t *testing.T) {
+	v := twoHosts(t)
+	e := at("you", "10.1.0.9")
+	var c changes
+	v.apply(event(t, ledger.GuestKey(e), e), &c)
+	v.apply(event(t, ledger.EndpointKey(e), e), &c)
+	c = changes{}
+	v.apply(event(t, ledger.GuestKey(e), nil), &c)
+	if n := len(c.entries); n == 0 || len(c.entries[n-1].Put) != 1 {
+		t.Errorf("the task's entries are not written after the guest's are dropped: %+v", c.entries)
+	}
+	if got := len(v.desired(v.networks["net"], overlay.Underlay{MTU: 1500}).Remote); got != 2 { // and the other host's bridge
+		t.Errorf("%d remote endpoints, want 2", got)
+	}
+	c = changes{}
+	v.apply(event(t, ledger.EndpointKey(e), nil), &c)
+	if len(c.entries) != 1 || len(c.entries[0].Drop) != 1 {
+		t.Errorf("the last one's entries are not dropped: %+v", c.entries)
+	}
+}
