@@ -55,15 +55,6 @@ var unhonouredKeys = []unhonoured{
 		in: func(s *types.ServiceConfig) bool { return len(s.PreStart) > 0 }},
 	{key: "umask", reason: "engines have no setting for it",
 		in: func(s *types.ServiceConfig) bool { return s.Umask != nil }},
-	{key: "networks.enable_ipv6", reason: "overlay networks are IPv4 only", cluster: true,
-		project: func(p *types.Project) bool {
-			for _, n := range p.Networks {
-				if n.EnableIPv6 != nil && *n.EnableIPv6 {
-					return true
-				}
-			}
-			return false
-		}},
 	{key: "jobs", reason: "jobs are not run",
 		project: func(p *types.Project) bool { return len(p.Jobs) > 0 }},
 }

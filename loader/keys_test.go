@@ -33,7 +33,6 @@ services:
   db: {image: db, build: ., deploy: {endpoint_mode: dnsrr}}
   cloud: {provider: {type: x}}
 models: {llm: {model: x}}
-networks: {default: {enable_ipv6: true}}
 jobs: {nightly: {image: x, triggers: {manual: true}}}
 `
 	warned := func(options ...func(*world)) map[string]string {
@@ -58,7 +57,6 @@ jobs: {nightly: {image: x, triggers: {manual: true}}}
 	if diff := cmp.Diff(want, warned()); diff != "" {
 		t.Error("one host", diff)
 	}
-	want["networks.enable_ipv6"] = ""
 	if diff := cmp.Diff(want, warned(cluster)); diff != "" {
 		t.Error("cluster", diff)
 	}

@@ -167,7 +167,10 @@ func attachments(service *types.ServiceConfig) []placement.Attachment {
 	for _, key := range service.NetworksByPriority() {
 		a := placement.Attachment{Network: key}
 		if n := service.Networks[key]; n != nil {
-			a.Aliases, a.IPv4 = n.Aliases, n.Ipv4Address
+			a.Aliases, a.IPv4, a.IPv6, a.MAC = n.Aliases, n.Ipv4Address, n.Ipv6Address, n.MacAddress
+		}
+		if len(all) == 0 && a.MAC == "" {
+			a.MAC = service.MacAddress // that of the service is its first network's
 		}
 		all = append(all, a)
 	}

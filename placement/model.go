@@ -16,6 +16,7 @@ package placement
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -138,6 +139,13 @@ type Attachment struct {
 	Network string // key in the project's networks
 	Aliases []string
 	IPv4    string // ipv4_address, "" when free
+	IPv6    string // ipv6_address, "" when free
+	MAC     string // mac_address, "" when it follows the address
+}
+
+// Fixed are the addresses that the file gives, which one task can have and no more.
+func (a Attachment) Fixed() []string {
+	return slices.DeleteFunc([]string{a.IPv4, a.IPv6, a.MAC}, func(s string) bool { return s == "" })
 }
 
 // Mount is one volume or bind of a service.
@@ -361,6 +369,7 @@ type Observation struct {
 	Pins      map[string]string // engine volume name → host that holds its data
 	Overlays  []Network         // all projects' (a new one must avoid their subnets and VNIs)
 	Endpoints []Endpoint        // of the project's containers, and all on external overlays that the project names
+	Guests    []Endpoint        // containers that are on overlays by hand, which have addresses too
 	Pool      []netip.Prefix    // from the inventory
 	MTU       int               // of new overlays, bytes; already the smallest that all hosts can carry
 }

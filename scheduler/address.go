@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"berth/placement"
 )
@@ -19,12 +20,20 @@ func (u *upper) assignAddresses(v *overlay, network string, users []*task) error
 	// those of containers that this plan removes, which are free only when the removal is done.
 	for _, e := range u.o.Endpoints {
 		if e.Network == v.Name && mine[e.Container] == nil {
-			v.used[e.IP] = e.Container
+			v.use(e)
+		}
+	}
+	for _, g := range u.o.Guests {
+		if g.Network == v.Name {
+			v.use(g)
 		}
 	}
 	given := map[*task]netip.Addr{}
 	for _, t := range users {
 		a := attachment(t.set.service, network)
+		if err := u.checkIPv6(v, t, a, mine); err != nil {
+			return err
+		}
 		if a.IPv4 == "" {
 			continue
 		}
@@ -59,11 +68,43 @@ func (u *upper) assignAddresses(v *overlay, network string, users []*task) error
 			v.used[ip] = t.name
 		}
 		aliases := slices.Clone(attachment(t.set.service, network).Aliases)
-		t.endpoints = append(t.endpoints, placement.Endpoint{
+		e := placement.Endpoint{
 			Network: v.Name, Container: t.name, Host: t.host(), Project: u.p.Name, Service: t.Service, Number: t.Number,
-			IP: ip, MAC: placement.MACFor(ip), Aliases: aliases, Links: t.set.service.Links,
+			IP: ip, MAC: placement.MACFor(ip), Aliases: aliases, Links: t.set.service.Links, IP6: v.twin(ip),
 			Ports: published(t.set.service), OwnDNS: len(ownDNS(t.set.service)) > 0,
-		})
+		}
+		fixed := attachment(t.set.service, network)
+		if fixed.IPv6 != "" {
+			e.IP6 = netip.MustParseAddr(fixed.IPv6)
+		}
+		if fixed.MAC != "" {
+			e.MAC = strings.ToLower(fixed.MAC)
+		}
+		t.endpoints = append(t.endpoints, e)
+	}
+	return nil
+}
+
+// use marks an endpoint's addresses as taken.
+func (v *overlay) use(e placement.Endpoint) {
+	v.used[e.IP] = e.Container
+	if e.IP6.IsValid() {
+		if ip, ok := v.place(e.IP6); ok {
+			v.used[ip] = e.Container
+		}
+	}
+}
+
+// checkIPv6 refuses a static IPv6 address that somebody has who keeps it; those that are given addresses now do not.
+func (u *upper) checkIPv6(v *overlay, t *task, a *placement.Attachment, mine map[string]*task) error {
+	if a.IPv6 == "" {
+		return nil
+	}
+	ip := netip.MustParseAddr(a.IPv6)
+	for _, e := range u.o.Endpoints {
+		if e.Network == v.Name && e.IP6 == ip && mine[e.Container] == nil && !u.leaving(e.Container) {
+			return fmt.Errorf("service %s: ipv6_address %s is taken by %s", t.Service, ip, e.Container)
+		}
 	}
 	return nil
 }

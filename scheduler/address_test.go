@@ -216,3 +216,18 @@ func TestNamesOnAnEndpointFollowTheFile(t *testing.T) {
 		t.Errorf("got %v", s.o.Endpoints)
 	}
 }
+
+func TestAddressesOfContainersRunByHandAreLeftToThem(t *testing.T) {
+	guest := observed(func(o *placement.Observation) {
+		o.Guests = []placement.Endpoint{{Network: "app_back", Container: "probe", Host: "b", IP: netip.MustParseAddr("10.0.0.1")}}
+	})
+	s := world(host("a"), host("b"), subnet("10.0.0.0/24"), guest, service("web", on("back")))
+	if got, want := ips(s.plan(t)), "web-1=10.0.0.2"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	s = world(host("a"), host("b"), subnet("10.0.0.0/24"), guest, service("web", on("back=10.0.0.1")))
+	want := "up: network app_back: service web: ipv4_address 10.0.0.1 is taken by probe"
+	if p, err := Up(s.p, s.o, UpOptions{}); err == nil || err.Error() != want {
+		t.Errorf("got %v, %v\nwant %s", p, err, want)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
+	"slices"
 
 	"berth/placement"
 )
@@ -11,7 +12,7 @@ import (
 // carve gives each host that gets a task on the network its block, from the top of the subnet downward.
 func (u *upper) carve(v *overlay, users []*task) error {
 	endpoints := map[netip.Addr]bool{}
-	for _, e := range u.o.Endpoints {
+	for _, e := range slices.Concat(u.o.Endpoints, u.o.Guests) {
 		if e.Network == v.Name {
 			endpoints[e.IP] = true
 		}
@@ -36,7 +37,7 @@ func (u *upper) carve(v *overlay, users []*task) error {
 		if !ok {
 			return fmt.Errorf("no block of %d addresses is free in the subnet %s for host %s; use a larger subnet", size, v.Subnet, host)
 		}
-		v.Blocks[host] = placement.Block{Range: r, Gateway: r.Addr().Next()}
+		v.Blocks[host] = v.block(r)
 		v.changed = true
 	}
 	for host, b := range v.Blocks {

@@ -113,7 +113,7 @@ func equal(s *placement.Service) bool {
 		return false
 	}
 	for _, a := range s.Networks {
-		if a.IPv4 != "" {
+		if len(a.Fixed()) > 0 {
 			return false
 		}
 	}
@@ -184,8 +184,8 @@ func (u *upper) staticTaken(t *task) []string {
 	}
 	var all []string
 	for _, a := range t.set.service.Networks {
-		if a.IPv4 != "" {
-			all = append(all, fmt.Sprintf("address %s on network %s is taken by %s", a.IPv4, a.Network, t.set.tasks[0].Task))
+		for _, address := range a.Fixed() {
+			all = append(all, fmt.Sprintf("address %s on network %s is taken by %s", address, a.Network, t.set.tasks[0].Task))
 		}
 	}
 	return all

@@ -116,7 +116,7 @@ func (u *upper) allocate() error {
 }
 
 func sameEndpoint(a, b placement.Endpoint) bool {
-	return a.IP == b.IP && a.MAC == b.MAC && a.Host == b.Host && a.Project == b.Project && a.Service == b.Service &&
+	return a.IP == b.IP && a.IP6 == b.IP6 && a.MAC == b.MAC && a.Host == b.Host && a.Project == b.Project && a.Service == b.Service &&
 		a.Number == b.Number && slices.Equal(a.Aliases, b.Aliases) && maps.Equal(a.Links, b.Links) &&
 		slices.Equal(a.Ports, b.Ports) && a.OwnDNS == b.OwnDNS
 }
@@ -164,18 +164,10 @@ func (u *upper) openOverlay(n *placement.NetworkSpec, tasks int, made map[string
 		return nil, err
 	}
 	for _, st := range u.sets {
-		if a := attachment(st.service, n.Key); a != nil && a.IPv4 != "" {
-			ip, err := netip.ParseAddr(a.IPv4)
-			if err != nil || !ip.Is4() {
-				return nil, fmt.Errorf("service %s: ipv4_address %q is no IPv4 address", st.service.Name, a.IPv4)
+		if a := attachment(st.service, n.Key); a != nil {
+			if err := v.reserve(a, st); err != nil {
+				return nil, err
 			}
-			if !v.Subnet.Contains(ip) {
-				return nil, fmt.Errorf("service %s: ipv4_address %s is outside the subnet %s; set ipam.config.subnet", st.service.Name, ip, v.Subnet)
-			}
-			if other, ok := v.reserved[ip]; ok && !st.oneOff { // which has its service's address, while that is free
-				return nil, fmt.Errorf("services %s and %s both want ipv4_address %s", other, st.service.Name, ip)
-			}
-			v.reserved[ip] = st.service.Name
 		}
 	}
 	return v, nil
@@ -191,6 +183,9 @@ func (u *upper) checkRecord(v *overlay, n *placement.NetworkSpec) error {
 	}
 	if want := firstIPv4(n.Subnets); want.IsValid() && want != v.Subnet {
 		return fmt.Errorf("it exists with subnet %s and the file says %s; run berth down first", v.Subnet, want)
+	}
+	if err := v.checkIPv6(n); err != nil {
+		return err
 	}
 	if v.Internal != n.Internal {
 		return fmt.Errorf("it exists with internal: %t and the file says %t; run berth down first", v.Internal, n.Internal)
@@ -209,19 +204,30 @@ func (u *upper) checkRecord(v *overlay, n *placement.NetworkSpec) error {
 
 // newOverlay gives a new network its subnet and number.
 func (u *upper) newOverlay(v *overlay, n *placement.NetworkSpec, tasks int, made map[string]*overlay) error {
+	if err := checkIPAM(n); err != nil {
+		return err
+	}
 	taken := map[netip.Prefix]string{}
 	numbers := map[uint32]bool{}
+	take := func(o *placement.Network) {
+		taken[o.Subnet] = o.Name
+		if o.Subnet6.IsValid() {
+			taken[o.Subnet6] = o.Name
+		}
+		numbers[o.VNI] = true
+	}
 	for i := range u.o.Overlays {
-		taken[u.o.Overlays[i].Subnet] = u.o.Overlays[i].Name
-		numbers[u.o.Overlays[i].VNI] = true
+		take(&u.o.Overlays[i])
 	}
 	for _, m := range made {
-		taken[m.Subnet] = m.Name
-		numbers[m.VNI] = true
+		take(&m.Network)
 	}
 	// Subnets that the file gives to other networks are not for choosing.
 	for _, other := range u.p.Networks {
-		if s := firstIPv4(other.Subnets); s.IsValid() && other != n && !other.External {
+		if other == n || other.External {
+			continue
+		}
+		for _, s := range other.Subnets {
 			taken[s] = other.Name
 		}
 	}
@@ -240,8 +246,13 @@ func (u *upper) newOverlay(v *overlay, n *placement.NetworkSpec, tasks int, made
 			return err
 		}
 	}
+	subnet6, err := u.subnet6(n, subnet, taken)
+	if err != nil {
+		return err
+	}
 	v.Network = placement.Network{
-		Name: n.Name, Project: u.p.Name, Key: n.Key, VNI: vni, Subnet: subnet, MTU: u.o.MTU, Internal: n.Internal,
+		Subnet6: subnet6,
+		Name:    n.Name, Project: u.p.Name, Key: n.Key, VNI: vni, Subnet: subnet, MTU: u.o.MTU, Internal: n.Internal,
 		Labels: map[string]string{
 			"com.docker.compose.project": u.p.Name, "com.docker.compose.network": n.Key,
 			"com.docker.compose.config-hash": n.ConfigHash,
@@ -255,34 +266,5 @@ func (u *upper) newOverlay(v *overlay, n *placement.NetworkSpec, tasks int, made
 		}
 	}
 	v.changed = true
-	return nil
-}
-
-// readIPAM takes in what the file's ipam section says beside the subnet: ip_range, gateway, aux_addresses.
-func (v *overlay) readIPAM() error {
-	if v.spec.Spec == nil || v.spec.External {
-		return nil
-	}
-	for _, c := range v.spec.Spec.Ipam.Config {
-		if s, err := netip.ParsePrefix(c.Subnet); c.Subnet != "" && (err != nil || s.Masked() != v.Subnet) {
-			continue
-		}
-		if c.IPRange != "" {
-			r, err := netip.ParsePrefix(c.IPRange)
-			if err != nil || !r.Addr().Is4() || r.Bits() < v.Subnet.Bits() || !v.Subnet.Contains(r.Addr()) {
-				return fmt.Errorf("ip_range %q is no part of the subnet %s", c.IPRange, v.Subnet)
-			}
-			v.pool = r.Masked()
-		}
-		// Each host has a gateway address of its own in its block; the one in the file stays free of tasks.
-		if ip, err := netip.ParseAddr(c.Gateway); err == nil {
-			v.used[ip] = "the gateway in the file"
-		}
-		for name, aux := range c.AuxiliaryAddresses {
-			if ip, err := netip.ParseAddr(aux); err == nil {
-				v.used[ip] = "aux address " + name
-			}
-		}
-	}
 	return nil
 }

@@ -186,6 +186,8 @@ func (x *piece) first() string {
 		return "what shares namespaces or volumes"
 	case slices.ContainsFunc(s.Networks, func(a placement.Attachment) bool { return a.IPv4 != "" }):
 		return "its ipv4_address"
+	case slices.ContainsFunc(s.Networks, func(a placement.Attachment) bool { return len(a.Fixed()) > 0 }):
+		return "its ipv6_address or mac_address"
 	}
 	return ""
 }

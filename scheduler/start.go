@@ -92,8 +92,10 @@ func (u *upper) beforeStart(m *made, t *task, freed map[string][]freedPort, leav
 		}
 	}
 	for _, e := range t.endpoints {
-		if step, ok := leavers[address{e.Network, e.IP}]; ok {
-			after = append(after, step)
+		for _, ip := range []netip.Addr{e.IP, e.IP6} {
+			if step, ok := leavers[address{e.Network, ip}]; ok && ip.IsValid() {
+				after = append(after, step)
+			}
 		}
 	}
 	return after
@@ -227,7 +229,7 @@ func (u *upper) leavers() map[address]int {
 	all := map[address]int{}
 	for _, e := range u.o.Endpoints {
 		if step, ok := removal[e.Container]; ok && step != none {
-			all[address{e.Network, e.IP}] = step
+			all[address{e.Network, e.IP}], all[address{e.Network, e.IP6}] = step, step
 		}
 	}
 	return all

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"berth/placement"
 	"berth/runtime/engine"
 	"berth/runtime/ledger"
 	"berth/runtime/names"
@@ -45,6 +46,9 @@ type agent struct {
 	asked      bool                          // since it was last connected to: one restarted may be another version
 	engineNets map[string]engine.NetworkInfo // made by agents, by name; nil until the engine was listed
 	containers map[string]ledger.State       // of this engine, by name
+	joined     map[string]joined             // those that run and are on networks
+	guests     map[string]placement.Endpoint // by key, what this host has reported; see host
+	warned     map[string]bool               // keys of guests that could not be reported
 	locals     map[string]bool               // containers of this host with an endpoint; see stateKeys
 	nets       map[string]*network
 	zones      map[string]bool // networks that the name server knows
@@ -58,7 +62,7 @@ func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, lo
 	return &agent{config: c, engine: e, net: net, names: server, log: log,
 		publish: newPublisher(log), observe: newObserver(e, log),
 		updates: make(chan update, 256), results: make(chan result), slots: make(chan struct{}, jobLimit),
-		nets: map[string]*network{}, zones: map[string]bool{}}
+		nets: map[string]*network{}, zones: map[string]bool{}, warned: map[string]bool{}}
 }
 
 // loop runs until ctx ends.
@@ -138,7 +142,8 @@ func (a *agent) act(ctx context.Context, c changes) {
 	for _, s := range c.serving {
 		a.names.SetServing(s.host, s.container, s.serving)
 	}
-	if c.whole || c.local {
+	if c.whole || c.local || c.links {
+		a.host(ctx)
 		a.stateKeys()
 	}
 }
@@ -160,9 +165,7 @@ func (a *agent) setZones(c changes) {
 	}
 	for name := range c.zones {
 		z := names.Zone{Network: name, Subnet: here[name].Subnet, Subnet6: here[name].Subnet6}
-		for _, e := range a.view.endpoints[name] {
-			z.Endpoints = append(z.Endpoints, e)
-		}
+		z.Endpoints = a.view.on(name)
 		a.names.SetZone(z)
 		a.zones[name] = true
 	}
@@ -182,7 +185,8 @@ func (a *agent) setZones(c changes) {
 // noticed deals with news of the engine.
 func (a *agent) noticed(ctx context.Context, n news) {
 	if n.containers != nil {
-		a.containers = n.containers
+		a.containers, a.joined = n.containers, n.joined
+		a.host(ctx)
 		a.publishStates()
 	}
 	if n.resync {
@@ -201,6 +205,9 @@ func (a *agent) noticed(ctx context.Context, n news) {
 // more (or had in an earlier life), and publishes the others'.
 func (a *agent) stateKeys() {
 	locals := a.view.local()
+	for _, g := range a.guests {
+		locals[g.Container] = true
+	}
 	for _, old := range []map[string]bool{a.locals, keys(a.view.states[a.config.Host])} {
 		for name := range old {
 			if !locals[name] {

@@ -46,11 +46,15 @@ func (a *agent) wanted(r record, mtu int) made {
 	spec := engine.BridgeNetwork{
 		Name: r.Name, Bridge: overlay.BridgeName(r.VNI), Subnet: r.Subnet, Range: block.Range, Gateway: block.Gateway,
 		MTU: mtu, Internal: r.Internal, Options: r.Options, Labels: labels,
+		Subnet6: r.Subnet6, Range6: block.Range6, Gateway6: block.Gateway6,
 	}
 	// Engines hand out the first address of a range, which some software takes for the network itself. That of the
 	// whole subnet they keep by themselves, and refuse to reserve.
 	if first := block.Range.Masked().Addr(); first != block.Gateway && first != r.Subnet.Masked().Addr() {
 		spec.Reserved = []netip.Addr{first}
+	}
+	if first := block.Range6.Masked().Addr(); block.Range6.IsValid() && first != r.Subnet6.Masked().Addr() {
+		spec.Reserved6 = []netip.Addr{first}
 	}
 	return made{spec, r.VNI}
 }
@@ -72,6 +76,9 @@ func (a *agent) reconcile(ctx context.Context) {
 		if info, ok := a.engineNets[name]; ok && info.Bridge == overlay.BridgeName(r.VNI) {
 			b, _ := r.block(a.config.Host)
 			n.Gateway = netip.PrefixFrom(b.Gateway, r.Subnet.Bits())
+			if b.Gateway6.IsValid() {
+				n.Gateway6 = netip.PrefixFrom(b.Gateway6, r.Subnet6.Bits())
+			}
 		}
 		state.Networks = append(state.Networks, n)
 	}
@@ -130,6 +137,7 @@ func (a *agent) reconcile(ctx context.Context) {
 		}
 		a.gone(name)
 	}
+	a.host(ctx)
 }
 
 func (a *agent) network(name string) *network {

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"reflect"
 	"strings"
 	"sync"
 
@@ -36,16 +38,33 @@ type observer struct {
 
 // seen is a container as last seen.
 type seen struct {
-	name  string
-	state ledger.State
+	name   string
+	state  ledger.State
+	joined map[string]engine.Address // by engine network; nil while it does not run
+	looked bool                      // joined is from an inspection: a listing does not tell the names there
+}
+
+// at reports whether a container is where another sighting saw it, names apart.
+func (s seen) at(t seen) bool {
+	return maps.EqualFunc(s.joined, t.joined, func(a, b engine.Address) bool {
+		return a.NetworkID == b.NetworkID && a.IP == b.IP && a.IP6 == b.IP6 && a.MAC == b.MAC
+	})
 }
 
 // news is what happened since the last take.
 type news struct {
 	containers map[string]ledger.State // by name, all of the engine; nil when nothing changed
+	joined     map[string]joined       // by name, those that run; nil likewise
 	resync     bool
 	network    bool
 	freed      bool
+}
+
+// joined is where a container is.
+type joined struct {
+	id       string
+	networks map[string]engine.Address
+	looked   bool // see seen
 }
 
 func newObserver(e Engine, log *slog.Logger) *observer {
@@ -79,9 +98,10 @@ func (o *observer) event(ctx context.Context, ev engine.Event) {
 		case "create", "destroy":
 			o.network = true
 			o.poke()
-		case "disconnect":
-			o.freed = true
+		case "connect", "disconnect":
+			o.freed = o.freed || ev.Action == "disconnect"
 			o.poke()
+			o.moved(ctx, ev.Attributes["container"])
 		}
 	case "container":
 		o.container(ctx, ev)
@@ -99,18 +119,39 @@ func (o *observer) container(ctx context.Context, ev engine.Event) {
 	o.latest[ev.ID] = o.seq
 	switch action {
 	case "die", "pause":
-		o.set(ev.ID, seen{ev.Name, ledger.State{}})
+		o.set(ev.ID, seen{name: ev.Name})
 	case "destroy":
 		delete(o.seen, ev.ID)
 		delete(o.latest, ev.ID)
 		o.changed, o.freed = true, true
 		o.poke()
 	case "health_status":
-		o.set(ev.ID, seen{ev.Name, ledger.State{Running: true, Health: detail}})
+		s := o.seen[ev.ID]
+		s.name, s.state = ev.Name, ledger.State{Running: true, Health: detail}
+		o.set(ev.ID, s)
 	default:
 		asked := o.seq
 		o.wg.Go(func() { o.inspect(ctx, ev.ID, asked) })
 	}
+}
+
+// moved looks at a container that runs and joined or left a network. One that starts or stops does so too, and has
+// events of its own.
+func (o *observer) moved(ctx context.Context, id string) {
+	if !o.seen[id].state.Running {
+		return
+	}
+	o.seq++
+	o.latest[id] = o.seq
+	asked := o.seq
+	o.wg.Go(func() { o.inspect(ctx, id, asked) })
+}
+
+// look inspects a container whose listing did not tell enough.
+func (o *observer) look(ctx context.Context, id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.moved(ctx, id)
 }
 
 // inspect looks at a container whose event does not tell enough.
@@ -127,7 +168,11 @@ func (o *observer) inspect(ctx context.Context, id string, asked uint64) {
 	}
 	switch {
 	case err == nil:
-		o.set(id, seen{s.Name, ledger.State{Running: s.Running && s.Status != "paused", Health: s.Health}})
+		now := seen{name: s.Name, state: ledger.State{Running: s.Running && s.Status != "paused", Health: s.Health}, looked: true}
+		if s.Running {
+			now.joined = s.Networks
+		}
+		o.set(id, now)
 	case engine.IsNotFound(err):
 		delete(o.latest, id)
 	case ctx.Err() == nil:
@@ -137,7 +182,7 @@ func (o *observer) inspect(ctx context.Context, id string, asked uint64) {
 }
 
 func (o *observer) set(id string, s seen) {
-	if o.seen[id] != s {
+	if old, known := o.seen[id]; !known || !reflect.DeepEqual(old, s) {
 		o.seen[id] = s
 		o.changed = true
 		o.poke()
@@ -166,7 +211,14 @@ func (o *observer) list(ctx context.Context) error {
 	for _, c := range all {
 		there[c.ID] = true
 		if o.latest[c.ID] <= began {
-			o.set(c.ID, seen{c.Name, ledger.State{Running: c.State == "running", Health: c.Health}})
+			now := seen{name: c.Name, state: ledger.State{Running: c.State == "running", Health: c.Health}}
+			if c.State == "running" || c.State == "paused" {
+				now.joined = c.Networks
+			}
+			if old := o.seen[c.ID]; old.looked && now.at(old) {
+				now.joined, now.looked = old.joined, true
+			}
+			o.set(c.ID, now)
 		}
 	}
 	for id := range o.seen {
@@ -187,10 +239,15 @@ func (o *observer) take() news {
 	n := news{resync: o.resync, network: o.network, freed: o.freed}
 	if o.changed {
 		n.containers = make(map[string]ledger.State, len(o.seen))
-		for _, s := range o.seen {
+		n.joined = map[string]joined{}
+		for id, s := range o.seen {
 			// While a successor takes over a name, the one that runs counts.
 			if old, ok := n.containers[s.name]; !ok || !old.Running {
 				n.containers[s.name] = s.state
+				delete(n.joined, s.name)
+				if len(s.joined) > 0 {
+					n.joined[s.name] = joined{id, s.joined, s.looked}
+				}
 			}
 		}
 	}

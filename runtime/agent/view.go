@@ -3,7 +3,9 @@ package agent
 import (
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"berth/placement"
 	"berth/runtime/ledger"
@@ -18,6 +20,7 @@ type view struct {
 	hosts     map[string]ledger.Host
 	networks  map[string]record
 	endpoints map[string]map[string]placement.Endpoint // network → container
+	guests    map[string]map[guest]placement.Endpoint  // network → who is on it by hand
 	states    map[string]map[string]ledger.State       // host → container
 	ready     map[string]bool                          // networks that this host has reported
 }
@@ -52,7 +55,7 @@ type served struct {
 func newView(me string, log *slog.Logger) *view {
 	return &view{me: me, log: log, hosts: map[string]ledger.Host{}, networks: map[string]record{},
 		endpoints: map[string]map[string]placement.Endpoint{}, states: map[string]map[string]ledger.State{},
-		ready: map[string]bool{}}
+		guests: map[string]map[guest]placement.Endpoint{}, ready: map[string]bool{}}
 }
 
 // load makes a view of a snapshot.
@@ -71,6 +74,8 @@ func (v *view) apply(e store.Event, c *changes) {
 		v.applyState(k[0], k[1], e, c)
 	} else if k := ledger.Split(e.Key, ledger.Endpoints); len(k) == 2 {
 		v.applyEndpoint(k[0], k[1], e, c)
+	} else if k := ledger.Split(e.Key, ledger.Guests); len(k) == 3 {
+		v.applyGuest(guest{k[0], k[2]}, k[1], e, c)
 	} else if k := ledger.Split(e.Key, ledger.Networks); len(k) == 1 {
 		v.applyNetwork(k[0], e, c)
 	} else if k := ledger.Split(e.Key, ledger.Hosts); len(k) == 1 {
@@ -151,7 +156,17 @@ func (v *view) applyEndpoint(network, container string, e store.Event, c *change
 	} else {
 		v.endpoints[network][container] = now
 	}
-	c.local = c.local || was && old.Host == v.me || !e.Deleted && now.Host == v.me
+	v.moved(network, old, was, now, !e.Deleted, c)
+	if was { // a guest that had the address as well has it alone now
+		for _, g := range v.guests[network] {
+			v.stays(network, old, g, c)
+		}
+	}
+}
+
+// moved notes what the coming, going or change of an endpoint of a network means here.
+func (v *view) moved(network string, old placement.Endpoint, was bool, now placement.Endpoint, is bool, c *changes) {
+	c.local = c.local || was && old.Host == v.me || is && now.Host == v.me
 	// The network may come later in the same revision; all its endpoints are then written together.
 	n := v.networks[network]
 	if _, here := n.block(v.me); !here {
@@ -167,15 +182,15 @@ func (v *view) applyEndpoint(network, container string, e store.Event, c *change
 			change.Drop = append(change.Drop, o)
 		}
 	}
-	if !e.Deleted {
+	if is {
 		if o, err := v.entry(now); err != nil {
-			v.log.Warn("endpoint left out", "key", e.Key, "err", err)
+			v.log.Warn("endpoint left out", "key", ledger.EndpointKey(now), "err", err)
 		} else if now.Host == v.me {
 			// Now local: whatever led elsewhere must be gone before its container starts.
 			change.Drop = append(change.Drop, o)
 		} else if o.VTEP.IsValid() {
 			// The same address elsewhere is replaced in place; dropping it first would leave a gap.
-			if len(change.Drop) == 1 && change.Drop[0].MAC == o.MAC && change.Drop[0].IP == o.IP {
+			if len(change.Drop) == 1 && change.Drop[0].MAC == o.MAC && change.Drop[0].IP == o.IP && change.Drop[0].IP6 == o.IP6 {
 				change.Drop = nil
 			}
 			change.Put = append(change.Put, o)
@@ -184,13 +199,23 @@ func (v *view) applyEndpoint(network, container string, e store.Event, c *change
 	c.entries = append(c.entries, change)
 }
 
+// stays puts an endpoint's entries again after another one with the same address or MAC went, whose entries are gone now.
+func (v *view) stays(network string, went, e placement.Endpoint, c *changes) {
+	if e.Host == v.me || e.IP != went.IP && e.MAC != went.MAC && (e.IP6 != went.IP6 || !e.IP6.IsValid()) {
+		return
+	}
+	if o, err := v.entry(e); err == nil && o.VTEP.IsValid() {
+		c.entries = append(c.entries, overlay.Change{VNI: v.networks[network].VNI, Put: []overlay.Endpoint{o}})
+	}
+}
+
 // entry is an endpoint as the overlay wants it; without a VTEP while its host has not spoken yet.
 func (v *view) entry(e placement.Endpoint) (overlay.Endpoint, error) {
 	mac, err := overlay.ParseMAC(e.MAC)
 	if err != nil {
 		return overlay.Endpoint{}, err
 	}
-	return overlay.Endpoint{IP: e.IP.Unmap(), MAC: mac, VTEP: v.vtep(e.Host)}, nil
+	return overlay.Endpoint{IP: e.IP.Unmap(), IP6: e.IP6, MAC: mac, VTEP: v.vtep(e.Host)}, nil
 }
 
 func (v *view) vtep(host string) netip.Addr {
@@ -219,6 +244,12 @@ func (v *view) here() map[string]record {
 	return out
 }
 
+// on lists all that have an address on a network: those that the store put there, and guests.
+func (v *view) on(network string) []placement.Endpoint {
+	out := slices.AppendSeq(make([]placement.Endpoint, 0, len(v.endpoints[network])+len(v.guests[network])), maps.Values(v.endpoints[network]))
+	return slices.AppendSeq(out, maps.Values(v.guests[network]))
+}
+
 // local lists the containers of this host that have an endpoint.
 func (v *view) local() map[string]bool {
 	out := map[string]bool{}
@@ -242,6 +273,8 @@ func (v *view) desired(r record, underlay overlay.Underlay) overlay.Network {
 			continue
 		}
 		n.Peers = append(n.Peers, h.VTEP)
+		// What goes to another host's bridge goes to that host only. Its addresses are asked for, as it is seldom talked to.
+		n.Remote = append(n.Remote, overlay.Endpoint{MAC: overlay.BridgeMAC(host, r.VNI), VTEP: h.VTEP})
 		if h.MTU > 0 {
 			least = min(least, h.MTU)
 		}
@@ -249,7 +282,7 @@ func (v *view) desired(r record, underlay overlay.Underlay) overlay.Network {
 	if n.MTU == 0 {
 		n.MTU = least - overlay.Overhead
 	}
-	for _, e := range v.endpoints[r.Name] {
+	for _, e := range v.on(r.Name) {
 		if e.Host == v.me {
 			continue
 		}

@@ -110,7 +110,8 @@ func TestDesiredTakesTheSmallestUnderlayAndLeavesSilentHostsOut(t *testing.T) {
 	}
 	you, _ := overlay.ParseMAC("02:42:0a:01:00:01")
 	want := overlay.Network{VNI: overlay.FirstVNI, MTU: 1450, Peers: []netip.Addr{netip.MustParseAddr("10.0.0.2")},
-		Remote: []overlay.Endpoint{{IP: netip.MustParseAddr("10.1.0.1"), MAC: you, VTEP: netip.MustParseAddr("10.0.0.2")}}}
+		Remote: []overlay.Endpoint{{MAC: overlay.BridgeMAC("you", overlay.FirstVNI), VTEP: netip.MustParseAddr("10.0.0.2")},
+			{IP: netip.MustParseAddr("10.1.0.1"), MAC: you, VTEP: netip.MustParseAddr("10.0.0.2")}}}
 	got := v.desired(v.networks["net"], overlay.Underlay{MTU: 9000})
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("desired (-want +got):\n%s", diff)
@@ -139,5 +140,26 @@ func TestEventsOfOtherProjectsAndBrokenRecordsChangeNothing(t *testing.T) {
 	}
 	if len(v.here()) != 1 {
 		t.Error("a broken record removed the network")
+	}
+}
+
+func TestAGuestThatBecomesATaskKeepsItsEntries(t *testing.T) {
+	v := twoHosts(t)
+	e := at("you", "10.1.0.9")
+	var c changes
+	v.apply(event(t, ledger.GuestKey(e), e), &c)
+	v.apply(event(t, ledger.EndpointKey(e), e), &c)
+	c = changes{}
+	v.apply(event(t, ledger.GuestKey(e), nil), &c)
+	if n := len(c.entries); n == 0 || len(c.entries[n-1].Put) != 1 {
+		t.Errorf("the task's entries are not written after the guest's are dropped: %+v", c.entries)
+	}
+	if got := len(v.desired(v.networks["net"], overlay.Underlay{MTU: 1500}).Remote); got != 2 { // and the other host's bridge
+		t.Errorf("%d remote endpoints, want 2", got)
+	}
+	c = changes{}
+	v.apply(event(t, ledger.EndpointKey(e), nil), &c)
+	if len(c.entries) != 1 || len(c.entries[0].Drop) != 1 {
+		t.Errorf("the last one's entries are not dropped: %+v", c.entries)
 	}
 }

@@ -289,7 +289,7 @@ func assemble(inv *placement.Inventory, project string, snaps []engine.Snapshot,
 	if view == nil {
 		return o
 	}
-	o.Revision, o.Overlays = view.Revision, view.Networks
+	o.Revision, o.Overlays, o.Guests = view.Revision, view.Networks, view.Guests
 	if p := view.Projects[project]; p != nil {
 		o.Recorded, o.Pins = p.Tasks, p.Pins
 	}

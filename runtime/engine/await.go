@@ -24,6 +24,8 @@ type State struct {
 	Tty            bool   // it was made with a terminal
 	OpenStdin      bool   // its standard input can be written to
 
+	Networks map[string]Address // by engine network name
+
 	StartedAt, FinishedAt time.Time // of the last run, the engine's clock; zero when there was none
 }
 
@@ -48,6 +50,9 @@ func stateOf(info container.InspectResponse) State {
 		if st.Health != nil && st.Health.Status != container.NoHealthcheck {
 			s.HasHealthcheck, s.Health = true, st.Health.Status
 		}
+	}
+	if info.NetworkSettings != nil {
+		s.Networks = addresses(info.NetworkSettings.Networks)
 	}
 	if info.Config != nil {
 		s.Tty, s.OpenStdin = info.Config.Tty, info.Config.OpenStdin

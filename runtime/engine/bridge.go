@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/docker/docker/api/types/network"
@@ -17,10 +18,14 @@ type BridgeNetwork struct {
 	Range    netip.Prefix // the part that this engine hands out by itself
 	Gateway  netip.Addr   // the bridge's address on this host, inside Range
 	Reserved []netip.Addr // addresses in Range that the engine must not hand out
-	MTU      int          // bytes; 0 leaves the engine's default
-	Internal bool
-	Options  map[string]string // more driver options; those that berth needs win
-	Labels   map[string]string
+	// IPv6, beside: all zero without.
+	Subnet6, Range6 netip.Prefix
+	Gateway6        netip.Addr
+	Reserved6       []netip.Addr
+	MTU             int // bytes; 0 leaves the engine's default
+	Internal        bool
+	Options         map[string]string // more driver options; those that berth needs win
+	Labels          map[string]string
 }
 
 // CreateBridgeNetwork makes the network and gives its ID. One with the same name, subnet, gateway and bridge is
@@ -41,6 +46,15 @@ func (e *Engine) CreateBridgeNetwork(ctx context.Context, n BridgeNetwork) (stri
 	}
 	for i, a := range n.Reserved {
 		o.IPAM.Config[0].AuxAddress["reserved"+strconv.Itoa(i)] = a.String()
+	}
+	if n.Subnet6.IsValid() {
+		on := true
+		o.EnableIPv6 = &on
+		six := network.IPAMConfig{Subnet: n.Subnet6.String(), IPRange: n.Range6.String(), Gateway: n.Gateway6.String(), AuxAddress: map[string]string{}}
+		for i, a := range n.Reserved6 {
+			six.AuxAddress["reserved6-"+strconv.Itoa(i)] = a.String()
+		}
+		o.IPAM.Config = append(o.IPAM.Config, six)
 	}
 	made, err := e.api.NetworkCreate(ctx, n.Name, o)
 	if err == nil {
@@ -67,6 +81,21 @@ func (n BridgeNetwork) matches(have NetworkInfo) error {
 		return differs("gateway %s, wanted %s", have.Gateway, n.Gateway)
 	case have.Range != n.Range:
 		return differs("range %s, wanted %s", have.Range, n.Range)
+	}
+	return n.matches6(have)
+}
+
+func (n BridgeNetwork) matches6(have NetworkInfo) error {
+	i := slices.IndexFunc(have.Subnets, func(p netip.Prefix) bool { return p.Addr().Is6() })
+	switch {
+	case i < 0 && !n.Subnet6.IsValid():
+		return nil
+	case i < 0:
+		return differs("no IPv6, wanted subnet %s", n.Subnet6)
+	case have.Subnets[i] != n.Subnet6:
+		return differs("IPv6 subnet %s, wanted %q", have.Subnets[i], n.Subnet6)
+	case have.Gateway6 != n.Gateway6:
+		return differs("IPv6 gateway %s, wanted %s", have.Gateway6, n.Gateway6)
 	}
 	return nil
 }

@@ -134,6 +134,9 @@ func (c *creation) endpoint(s *CreateSpec, key, name string, by surroundings) (*
 		if p.IP.IsValid() {
 			ipam.IPv4Address = p.IP.String()
 		}
+		if p.IP6.IsValid() {
+			ipam.IPv6Address = p.IP6.String()
+		}
 		// Engines below 1.44 take no MAC address per network, and derive the same one from the address themselves.
 		if p.MAC != "" && atLeast(by.API, "1.44") {
 			e.MacAddress = p.MAC

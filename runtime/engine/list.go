@@ -13,6 +13,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
 
 	"berth/placement"
 )
@@ -37,7 +38,9 @@ type ContainerInfo struct {
 type Address struct {
 	NetworkID string
 	IP        netip.Addr // zero while not running
+	IP6       netip.Addr // zero while not running, and without IPv6
 	MAC       string     // "" while not running
+	Aliases   []string   // more names there; the engine adds the container's short ID
 }
 
 // Containers lists containers.
@@ -58,15 +61,23 @@ func (e *Engine) Containers(ctx context.Context, f Filter) ([]ContainerInfo, err
 		info := ContainerInfo{ID: c.ID, Name: containerName(c.Names), State: c.State, Labels: c.Labels, Networks: map[string]Address{}}
 		info.Health, _ = parseStatus(c.Status)
 		if c.NetworkSettings != nil {
-			for name, n := range c.NetworkSettings.Networks {
-				a := Address{NetworkID: n.NetworkID, MAC: n.MacAddress}
-				a.IP, _ = netip.ParseAddr(n.IPAddress)
-				info.Networks[name] = a
-			}
+			info.Networks = addresses(c.NetworkSettings.Networks)
 		}
 		infos = append(infos, info)
 	}
 	return infos, nil
+}
+
+// addresses translates a container's memberships.
+func addresses(networks map[string]*network.EndpointSettings) map[string]Address {
+	out := make(map[string]Address, len(networks))
+	for name, n := range networks {
+		a := Address{NetworkID: n.NetworkID, MAC: n.MacAddress, Aliases: n.Aliases}
+		a.IP, _ = netip.ParseAddr(n.IPAddress)
+		a.IP6, _ = netip.ParseAddr(n.GlobalIPv6Address)
+		out[name] = a
+	}
+	return out
 }
 
 // OneOff finds the one-off container with a slug; "" when there is none.

@@ -24,6 +24,7 @@ type NetworkInfo struct {
 	Subnets          []netip.Prefix // as configured
 	Range            netip.Prefix   // of the first subnet; zero when not limited
 	Gateway          netip.Addr     // of the first subnet; zero when not configured
+	Gateway6         netip.Addr     // of the last IPv6 subnet; zero when not configured
 	MTU              int            // bytes; 0 when not set
 	Internal         bool
 	Options, Labels  map[string]string
@@ -62,10 +63,13 @@ func networkInfo(n network.Inspect) NetworkInfo {
 			continue
 		}
 		info.Subnets = append(info.Subnets, p)
+		gateway, _, _ := strings.Cut(pool.Gateway, "/") // some engines add the mask
 		if i == 0 {
 			info.Range, _ = netip.ParsePrefix(pool.IPRange)
-			gateway, _, _ := strings.Cut(pool.Gateway, "/") // some engines add the mask
 			info.Gateway, _ = netip.ParseAddr(gateway)
+		}
+		if p.Addr().Is6() {
+			info.Gateway6, _ = netip.ParseAddr(gateway)
 		}
 	}
 	return info

@@ -7,6 +7,8 @@
 //	berth/ready/<network>/<host>            Ready, put by the agent while bridge, tunnel and engine network stand
 //	berth/endpoints/<network>/<container>   placement.Endpoint, put by the command line
 //	berth/state/<host>/<container>          State, put by the agent under its lease
+//	berth/guests/<host>/<network>/<container>
+//	                                        placement.Endpoint of a container started by hand, put by the agent under its lease
 //	berth/projects/<project>/lock           Lock, under the command's lease
 //	berth/projects/<project>/tasks/<task>   placement.TaskRecord
 //	berth/projects/<project>/pins/<volume>  host name
@@ -31,6 +33,7 @@ const (
 	Readies   = Root + "ready/"
 	Endpoints = Root + "endpoints/"
 	States    = Root + "state/"
+	Guests    = Root + "guests/"
 	Projects  = Root + "projects/"
 	Secrets   = Root + "secrets/"
 	Configs   = Root + "configs/"
@@ -129,6 +132,11 @@ func EndpointKey(e placement.Endpoint) string { return Endpoints + e.Network + "
 
 // StateKey is where a host's agent reports a container.
 func StateKey(host, container string) string { return States + host + "/" + container }
+
+// GuestKey is where a host's agent reports a container that is on a network by hand and not by the store's word.
+func GuestKey(e placement.Endpoint) string {
+	return Guests + e.Host + "/" + e.Network + "/" + e.Container
+}
 
 // ProjectPrefix holds what the store knows of one project beside its networks.
 func ProjectPrefix(project string) string { return Projects + project + "/" }

@@ -18,6 +18,7 @@ type View struct {
 	Revisions map[string]int64 // network → revision of its record's last change
 	Ready     map[string]Ready // by "<network>/<host>"
 	Endpoints []placement.Endpoint
+	Guests    []placement.Endpoint // containers that are on networks by hand
 	Projects  map[string]*Project
 	Objects   map[string]Object // by "<kind>/<name>"
 }
@@ -75,6 +76,12 @@ func (v *View) add(p store.Pair) error {
 		var e placement.Endpoint
 		err := json.Unmarshal(p.Value, &e)
 		v.Endpoints = append(v.Endpoints, e)
+		return err
+	}
+	if k := Split(p.Key, Guests); len(k) == 3 {
+		var e placement.Endpoint
+		err := json.Unmarshal(p.Value, &e)
+		v.Guests = append(v.Guests, e)
 		return err
 	}
 	for kind, prefix := range map[string]string{Secret: Secrets, Config: Configs} {

@@ -185,14 +185,15 @@ func lookup(zones []*zone, name, host string) (addrs []netip.Addr, known bool) {
 // find returns the endpoints behind a name in the order in which they are answered.
 func find(zones []*zone, name, host string) (found []*record, known bool) {
 	var near, far []*record
-	seen := map[string]bool{}
+	seen := map[task]bool{}
 	for _, z := range zones {
 		for _, r := range z.names[name] {
 			known = true
-			if seen[r.container] || !r.serving.Load() {
+			of := task{r.host, r.container}
+			if seen[of] || !r.serving.Load() {
 				continue
 			}
-			seen[r.container] = true
+			seen[of] = true
 			if r.host == host {
 				near = append(near, r)
 			} else {

@@ -3,6 +3,7 @@ package overlay
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -100,7 +101,7 @@ func (o *Overlay) Dump(ctx context.Context) ([]Dump, error) {
 func newDump(vni uint32) *Dump {
 	d := &Dump{VNI: vni}
 	d.clearEntries()
-	d.clearNeighbours()
+	d.Neighbours = map[netip.Addr]MAC{}
 	d.Addresses = map[netip.Addr]bool{}
 	return d
 }
@@ -114,8 +115,6 @@ func (d *Dump) take(l Link) {
 }
 
 func (d *Dump) clearEntries() { d.Routes, d.Behind = map[MAC]Route{}, map[MAC]uint16{} }
-
-func (d *Dump) clearNeighbours() { d.Neighbours = map[netip.Addr]MAC{} }
 
 // dumpLinks reads all links of the namespace.
 func (o *Overlay) dumpLinks() ([]Link, error) {
@@ -159,15 +158,19 @@ func (o *Overlay) fill(nets map[uint32]*Dump) error {
 	if err != nil {
 		return err
 	}
-	err = o.conn.dump(unix.RTM_GETNEIGH, ndmsg(unix.AF_INET, 0, 0, 0), each((*Dump).clearNeighbours), func(b []byte) {
-		if e, ok := parseEntry(b); ok && e.state&unix.NUD_PERMANENT != 0 && bridges[e.index] != nil {
-			bridges[e.index].Neighbours[e.dst] = e.mac
-		}
-	})
-	if err != nil {
-		return err
-	}
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		v4 := family == unix.AF_INET
+		forget := each(func(d *Dump) {
+			maps.DeleteFunc(d.Neighbours, func(ip netip.Addr, _ MAC) bool { return ip.Is4() == v4 })
+		})
+		err = o.conn.dump(unix.RTM_GETNEIGH, ndmsg(family, 0, 0, 0), forget, func(b []byte) {
+			if e, ok := parseEntry(b); ok && e.state&unix.NUD_PERMANENT != 0 && bridges[e.index] != nil {
+				bridges[e.index].Neighbours[e.dst] = e.mac
+			}
+		})
+		if err != nil {
+			return err
+		}
 		body := make([]byte, unix.SizeofIfAddrmsg)
 		body[0] = family
 		err = o.conn.dump(unix.RTM_GETADDR, body, func() {}, func(b []byte) {

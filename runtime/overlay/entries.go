@@ -50,24 +50,40 @@ func dropBridgeEntry(tunnel int, mac MAC) message {
 	return message{unix.RTM_DELNEIGH, 0, appendAttr(b, unix.NDA_LLADDR, mac[:])}
 }
 
-// neighEntry lets the bridge answer ARP for a remote address (neigh_suppress reads it).
+// neighEntry lets the bridge answer ARP or ND for a remote address (neigh_suppress reads it).
 func neighEntry(bridge int, ip netip.Addr, mac MAC) message {
-	b := ndmsg(unix.AF_INET, bridge, unix.NUD_PERMANENT, 0)
+	b := ndmsg(family(ip), bridge, unix.NUD_PERMANENT, 0)
 	b = appendAttr(b, unix.NDA_DST, ip.AsSlice())
 	return message{unix.RTM_NEWNEIGH, replace, appendAttr(b, unix.NDA_LLADDR, mac[:])}
 }
 
 func dropNeighEntry(bridge int, ip netip.Addr) message {
-	b := ndmsg(unix.AF_INET, bridge, 0, 0)
+	b := ndmsg(family(ip), bridge, 0, 0)
 	return message{unix.RTM_DELNEIGH, 0, appendAttr(b, unix.NDA_DST, ip.AsSlice())}
 }
 
-// put is the three entries of a remote endpoint.
+// family is the address family of an address.
+func family(ip netip.Addr) uint8 {
+	if ip.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// put is the entries of a remote endpoint.
 func put(i ifaces, e Endpoint) []message {
-	return []message{tunnelEntry(i.tunnel, e.MAC, e.VTEP), bridgeEntry(i.tunnel, e.MAC), neighEntry(i.bridge, e.IP, e.MAC)}
+	out := []message{tunnelEntry(i.tunnel, e.MAC, e.VTEP), bridgeEntry(i.tunnel, e.MAC)}
+	for _, ip := range e.addresses() {
+		out = append(out, neighEntry(i.bridge, ip, e.MAC))
+	}
+	return out
 }
 
 // drop removes them, whatever host they name.
 func drop(i ifaces, e Endpoint) []message {
-	return []message{dropTunnelEntry(i.tunnel, e.MAC, netip.Addr{}), dropBridgeEntry(i.tunnel, e.MAC), dropNeighEntry(i.bridge, e.IP)}
+	out := []message{dropTunnelEntry(i.tunnel, e.MAC, netip.Addr{}), dropBridgeEntry(i.tunnel, e.MAC)}
+	for _, ip := range e.addresses() {
+		out = append(out, dropNeighEntry(i.bridge, ip))
+	}
+	return out
 }

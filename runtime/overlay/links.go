@@ -3,7 +3,6 @@ package overlay
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/vishvananda/netlink/nl"
@@ -230,48 +229,6 @@ func (o *Overlay) linkByName(name string) (Link, error) {
 		}
 	}
 	return Link{}, fmt.Errorf("link %s: %w", name, unix.ENODEV)
-}
-
-// ensureGateway gives the bridge the address that the engine gave it once; a bridge that was deleted by hand and made
-// anew lacks it, and the engine does not look again before its next start.
-func (o *Overlay) ensureGateway(n *Network, have *Dump) error {
-	if !n.Gateway.IsValid() || have.Addresses[n.Gateway.Addr()] {
-		return nil
-	}
-	b := []byte{unix.AF_INET, byte(n.Gateway.Bits()), 0, unix.RT_SCOPE_UNIVERSE}
-	b = order.AppendUint32(b, uint32(have.Bridge.Index))
-	b = appendAttr(b, unix.IFA_LOCAL, n.Gateway.Addr().AsSlice())
-	b = appendAttr(b, unix.IFA_ADDRESS, n.Gateway.Addr().AsSlice())
-	b = appendAttr(b, unix.IFA_BROADCAST, broadcast(n.Gateway).AsSlice())
-	if err := o.conn.one(message{unix.RTM_NEWADDR, replace, b}); err != nil {
-		return fmt.Errorf("overlay: give %s the address %s: %w", BridgeName(n.VNI), n.Gateway, err)
-	}
-	return nil
-}
-
-// engineLinkLocal is the address that Engine 20.10 puts on every bridge. On one network that spans hosts it is there
-// twice, and duplicate address detection complains for ever.
-var engineLinkLocal = netip.MustParseAddr("fe80::1")
-
-func (o *Overlay) dropLinkLocal(have *Dump) {
-	if !have.Addresses[engineLinkLocal] {
-		return
-	}
-	b := []byte{unix.AF_INET6, 64, 0, 0}
-	b = order.AppendUint32(b, uint32(have.Bridge.Index))
-	b = appendAttr(b, unix.IFA_LOCAL, engineLinkLocal.AsSlice())
-	if err := o.conn.one(message{unix.RTM_DELADDR, 0, b}); err != nil {
-		o.log.Debug("remove fe80::1", "bridge", have.Bridge.Name, "err", err)
-	}
-}
-
-// broadcast is the highest address of an IPv4 prefix.
-func broadcast(p netip.Prefix) netip.Addr {
-	a := p.Masked().Addr().As4()
-	for bit := p.Bits(); bit < 32; bit++ {
-		a[bit/8] |= 0x80 >> (bit % 8)
-	}
-	return netip.AddrFrom4(a)
 }
 
 // ifinfo is the header of link messages; flags are set among themselves only.

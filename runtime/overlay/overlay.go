@@ -3,12 +3,12 @@
 //
 //	container ── veth ── bridge bt<VNI> ── vxlan vx<VNI> ── underlay ── peers (their VTEPs)
 //
-// Nothing is learned from traffic. For each endpoint on another host three entries are written, so that a unicast
-// frame goes to one host and nobody has to ask for an address:
+// Nothing is learned from traffic. For each endpoint on another host three entries are written (four with IPv6), so that
+// a unicast frame goes to one host and nobody has to ask for an address:
 //
 //	vxlan  MAC → VTEP              (self, permanent)    which host has it
 //	bridge MAC → vx<VNI>           (master, static)     it is behind the tunnel
-//	neigh  IP  → MAC on bt<VNI>    (permanent)          ARP is answered here (neigh_suppress)
+//	neigh  IP  → MAC on bt<VNI>    (permanent)          ARP and ND are answered here (neigh_suppress)
 //
 // and for each peer one all-zero entry, for broadcast. [Overlay.Reconcile] compares a kernel dump with the wanted
 // [State] and mends the difference; [Overlay.Apply] writes single changes without a dump. With nobody running, the
@@ -63,11 +63,23 @@ func ParseMAC(s string) (MAC, error) {
 // String is the address in the usual notation.
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
-// Endpoint is a container on another host.
+// Endpoint is a container on another host, or that host's bridge.
 type Endpoint struct {
-	IP   netip.Addr // IPv4
+	IP   netip.Addr // IPv4; zero for one that is to be asked for
+	IP6  netip.Addr // zero for none
 	MAC  MAC
 	VTEP netip.Addr // underlay address of its host
+}
+
+// addresses are those whose neighbour entry leads to the endpoint.
+func (e Endpoint) addresses() []netip.Addr {
+	var out []netip.Addr
+	for _, a := range []netip.Addr{e.IP, e.IP6} {
+		if a.IsValid() {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // Network is what one overlay network shall be on this host.
@@ -78,9 +90,10 @@ type Network struct {
 	Filter bool
 	// Gateway is the bridge's address with the subnet's prefix length; the zero value leaves addresses alone. The
 	// engine gives a bridge its address, so set it only once the engine's network is there: it is for repair.
-	Gateway netip.Prefix
-	Peers   []netip.Addr // VTEPs of the other hosts on the network
-	Remote  []Endpoint
+	Gateway  netip.Prefix
+	Gateway6 netip.Prefix // the same for IPv6
+	Peers    []netip.Addr // VTEPs of the other hosts on the network
+	Remote   []Endpoint
 	// Leaving keeps the links of a network that is about to be removed: they are neither mended nor deleted.
 	Leaving bool
 }
@@ -117,6 +130,9 @@ func vniOf(name, prefix string) (vni uint32, ok bool) {
 	}
 	return uint32(n), true
 }
+
+// BridgeMAC is the address of a network's bridge on a host.
+func BridgeMAC(host string, vni uint32) MAC { return linkMAC(host, "bridge", vni) }
 
 // linkMAC derives the MAC address of a link from host and network, so that it outlives reboots: peers that remember
 // a changed one send into nothing (flannel#1155). Locally administered, and never 02:42 as containers have.

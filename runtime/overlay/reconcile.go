@@ -141,8 +141,10 @@ func (o *Overlay) mend(nets map[uint32]*Dump, want map[uint32]*Network, r *Repor
 	}
 	for vni, have := range nets {
 		o.dropLinkLocal(have)
-		if err := o.ensureGateway(want[vni], have); err != nil && r.Failed[vni] == nil {
-			r.Failed[vni] = err
+		for _, gateway := range []netip.Prefix{want[vni].Gateway, want[vni].Gateway6} {
+			if err := o.ensureGateway(vni, gateway, have); err != nil && r.Failed[vni] == nil {
+				r.Failed[vni] = err
+			}
 		}
 	}
 }
@@ -151,7 +153,10 @@ func deletionsOf(i ifaces, n *Network, have *Dump) []message {
 	macs := make(map[MAC]bool, len(n.Remote))
 	ips := make(map[netip.Addr]bool, len(n.Remote))
 	for _, e := range n.Remote {
-		macs[e.MAC], ips[e.IP] = true, true
+		macs[e.MAC] = true
+		for _, ip := range e.addresses() {
+			ips[ip] = true
+		}
 	}
 	var out []message
 	for mac, route := range have.Routes {
@@ -192,8 +197,10 @@ func additionsOf(i ifaces, n *Network, have *Dump) []message {
 		if have.Behind[e.MAC] != unix.NUD_NOARP {
 			out = append(out, bridgeEntry(i.tunnel, e.MAC))
 		}
-		if mac, ok := have.Neighbours[e.IP]; !ok || mac != e.MAC {
-			out = append(out, neighEntry(i.bridge, e.IP, e.MAC))
+		for _, ip := range e.addresses() {
+			if mac, ok := have.Neighbours[ip]; !ok || mac != e.MAC {
+				out = append(out, neighEntry(i.bridge, ip, e.MAC))
+			}
 		}
 	}
 	return out

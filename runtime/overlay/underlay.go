@@ -79,8 +79,8 @@ func printable(a netip.Addr) string {
 	return "an address from the inventory"
 }
 
-// Routes returns the IPv4 networks that the host routes, default routes and berth's own bridges left out, sorted: the
-// subnets of new networks must not overlap them.
+// Routes returns the networks that the host routes, IPv4 and IPv6, sorted: the subnets of new networks must not overlap
+// them. Left out are default routes, berth's own bridges, and what belongs to one link only (link-local, multicast).
 func (o *Overlay) Routes() ([]netip.Prefix, error) {
 	o.mu.Lock()
 	links, err := o.dumpLinks()
@@ -94,22 +94,25 @@ func (o *Overlay) Routes() ([]netip.Prefix, error) {
 			own[l.Index] = true
 		}
 	}
-	// With a table of 0 the filter passes all tables, the policy routing ones too.
-	routes, err := netlinkRetry(func() ([]netlink.Route, error) {
-		return o.handle.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("overlay: list routes: %w", err)
-	}
 	var out []netip.Prefix
-	for _, r := range routes {
-		if r.Dst == nil || own[r.LinkIndex] || r.Table == unix.RT_TABLE_LOCAL {
-			continue
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		// With a table of 0 the filter passes all tables, the policy routing ones too.
+		routes, err := netlinkRetry(func() ([]netlink.Route, error) {
+			return o.handle.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("overlay: list routes: %w", err)
 		}
-		addr, ok := netip.AddrFromSlice(r.Dst.IP.To4())
-		bits, _ := r.Dst.Mask.Size()
-		if ok && bits > 0 {
-			out = append(out, netip.PrefixFrom(addr, bits).Masked())
+		for _, r := range routes {
+			if r.Dst == nil || own[r.LinkIndex] || r.Table == unix.RT_TABLE_LOCAL {
+				continue
+			}
+			addr, ok := netip.AddrFromSlice(r.Dst.IP)
+			addr = addr.Unmap()
+			bits, _ := r.Dst.Mask.Size()
+			if ok && bits > 0 && !addr.IsLinkLocalUnicast() && !addr.IsMulticast() && !addr.IsLoopback() {
+				out = append(out, netip.PrefixFrom(addr, bits).Masked())
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b netip.Prefix) int {

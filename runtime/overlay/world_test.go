@@ -35,6 +35,7 @@ type host struct {
 type container struct {
 	ns  netns.NsHandle
 	ip  netip.Addr
+	ip6 netip.Addr // zero: no IPv6
 	mac MAC
 	at  *host
 	leg string // name of the veth on the host
@@ -121,7 +122,9 @@ func (w *world) state(h *host, vni uint32, all ...*container) State {
 	return State{Host: h.name, Underlay: Underlay{Addr: h.addr, Device: "eth0", MTU: 1500}, Networks: []Network{n}}
 }
 
-func (c *container) endpoint() Endpoint { return Endpoint{IP: c.ip, MAC: c.mac, VTEP: c.at.addr} }
+func (c *container) endpoint() Endpoint {
+	return Endpoint{IP: c.ip, IP6: c.ip6, MAC: c.mac, VTEP: c.at.addr}
+}
 
 func (h *host) reconcile(s State) Report {
 	h.w.t.Helper()
@@ -185,7 +188,7 @@ func (h *host) attach(c *container) {
 func (c *container) listen(t *testing.T) {
 	t.Helper()
 	inside(t, c.ns, func() {
-		conn, err := net.ListenUDP("udp4", &net.UDPAddr{Port: 7})
+		conn, err := net.ListenUDP("udp", &net.UDPAddr{Port: 7})
 		must(t, err)
 		done := make(chan struct{})
 		go func() {
@@ -210,7 +213,7 @@ func (c *container) reach(t testing.TB, ip netip.Addr, limit time.Duration) time
 	var conn *net.UDPConn
 	inside(t, c.ns, func() {
 		var err error
-		conn, err = net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 7)))
+		conn, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 7)))
 		must(t, err)
 	})
 	defer conn.Close()
@@ -250,7 +253,11 @@ func address(t testing.TB, link string, p netip.Prefix) {
 	t.Helper()
 	l, err := netlink.LinkByName(link)
 	must(t, err)
-	must(t, netlink.AddrReplace(l, &netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}}))
+	flags := 0
+	if p.Addr().Is6() {
+		flags = unix.IFA_F_NODAD
+	}
+	must(t, netlink.AddrReplace(l, &netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}, Flags: flags}))
 }
 
 func must(t testing.TB, err error) {
