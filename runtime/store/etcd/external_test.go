@@ -93,12 +93,7 @@ func startExternal(t *testing.T, dir, client, peer string, args ...string) (kill
 	if err != nil {
 		t.Fatalf("this test needs Debian's etcd: %v", err)
 	}
-	cmd := exec.CommandContext(context.Background(), path, append([]string{
-		"--name", "external", "--data-dir", dir, "--log-level", "warn",
-		"--listen-client-urls", "http://" + client, "--advertise-client-urls", "http://" + client,
-		"--listen-peer-urls", "http://" + peer, "--initial-advertise-peer-urls", "http://" + peer,
-		"--initial-cluster", "external=http://" + peer,
-	}, args...)...)
+	cmd := exec.CommandContext(context.Background(), path, append(externalArgs(dir, client, peer), args...)...)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -117,4 +112,14 @@ func startExternal(t *testing.T, dir, client, peer string, args ...string) (kill
 	}
 	t.Cleanup(kill)
 	return kill
+}
+
+// externalArgs are the arguments of an etcd of one member; client and peer are where it listens, host:port.
+func externalArgs(dir, client, peer string) []string {
+	return []string{
+		"--name", "external", "--data-dir", dir, "--log-level", "warn",
+		"--listen-client-urls", "http://" + client, "--advertise-client-urls", "http://" + client,
+		"--listen-peer-urls", "http://" + peer, "--initial-advertise-peer-urls", "http://" + peer,
+		"--initial-cluster", "external=http://" + peer,
+	}
 }
