@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // order is a number, a size or a version that others are compared with. All is exact: no floating point.
@@ -34,10 +35,15 @@ func orderOf(key, s string) (order, bool) {
 
 type number struct{ value *big.Rat }
 
-var decimal = regexp.MustCompile(`^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?$`)
+// written compiles a pattern when it is first asked for: most commands compare no numbers, and these take a millisecond.
+func written(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
+
+var decimal = written(`^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?$`)
 
 func readNumber(s string) (*big.Rat, bool) {
-	if !decimal.MatchString(s) {
+	if !decimal().MatchString(s) {
 		return nil, false
 	}
 	return new(big.Rat).SetString(s)
@@ -57,11 +63,11 @@ func (number) name() string { return "number" }
 
 type size struct{ bytes *big.Rat }
 
-var amount = regexp.MustCompile(`^([0-9]{1,40}(?:\.[0-9]{1,40})?) ?([bB]|[kKmMgGtTpP](?:[iI]?[bB])?)$`)
+var amount = written(`^([0-9]{1,40}(?:\.[0-9]{1,40})?) ?([bB]|[kKmMgGtTpP](?:[iI]?[bB])?)$`)
 
 // readSize reads 512m, 16g, 1.5GiB, 100b; units are powers of 1024, as everywhere in docker.
 func readSize(s string) (*big.Rat, bool) {
-	m := amount.FindStringSubmatch(s)
+	m := amount().FindStringSubmatch(s)
 	if m == nil {
 		return nil, false
 	}
@@ -93,10 +99,10 @@ type version struct {
 	count   string   // of before: "1" of rc1
 }
 
-var dotted = regexp.MustCompile(`^[vV]?([0-9]{1,40}(?:\.[0-9]{1,40}){0,9})(?:-(alpha|beta|dev|pre|rc)[.-]?([0-9]{0,40}))?(?:[^0-9.].*)?$`)
+var dotted = written(`^[vV]?([0-9]{1,40}(?:\.[0-9]{1,40}){0,9})(?:-(alpha|beta|dev|pre|rc)[.-]?([0-9]{0,40}))?(?:[^0-9.].*)?$`)
 
 func readVersion(s string) (version, bool) {
-	m := dotted.FindStringSubmatch(s)
+	m := dotted().FindStringSubmatch(s)
 	if m == nil {
 		return version{}, false
 	}
