@@ -55,12 +55,18 @@ type pair struct {
 // NewFake starts a fake on a loopback address and stops it when the test ends.
 func NewFake(t testing.TB) *Fake {
 	t.Helper()
-	f := &Fake{MinSessionTTL: 10 * time.Second, index: 10, changed: make(chan struct{}), pairs: map[string]*pair{},
-		deleted: map[string]uint64{}, delayed: map[string]time.Time{}, sessions: map[string]*session{}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return NewFakeAt(t, l)
+}
+
+// NewFakeAt starts a fake that serves the connections of a listener, and stops it when the test ends.
+func NewFakeAt(t testing.TB, l net.Listener) *Fake {
+	t.Helper()
+	f := &Fake{MinSessionTTL: 10 * time.Second, index: 10, changed: make(chan struct{}), pairs: map[string]*pair{},
+		deleted: map[string]uint64{}, delayed: map[string]time.Time{}, sessions: map[string]*session{}}
 	f.addr = l.Addr().String()
 	f.serve(l)
 	t.Cleanup(func() {
