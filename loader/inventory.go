@@ -250,11 +250,16 @@ func (r *inventoryReader) store(n *yaml.Node, key string) error {
 	if err := r.text(&r.inventory.Store, n, key); err != nil {
 		return err
 	}
-	if endpoints, ok := strings.CutPrefix(r.inventory.Store, "etcd://"); r.inventory.Store == "embedded" || ok && endpoints != "" {
+	scheme, rest, ok := strings.Cut(r.inventory.Store, "://")
+	if r.inventory.Store == "embedded" || ok && rest != "" && slices.Contains(storeSchemes, strings.TrimSuffix(scheme, "s")) {
 		return nil
 	}
-	return r.fail(n, key, fmt.Errorf("%q is no store; want embedded or etcd://host:2379", r.inventory.Store))
+	return r.fail(n, key, fmt.Errorf("%q is no store; want embedded, etcd://host:2379, zk://host:2181/path or consul://host:8500/prefix", r.inventory.Store))
 }
+
+// storeSchemes are those of the stores that may be there already; each may have an s for TLS. What their addresses are
+// is for the driver to say (runtime/store).
+var storeSchemes = []string{"etcd", "zk", "consul"}
 
 func (r *inventoryReader) registry(n *yaml.Node, key string) error {
 	if err := r.text(&r.inventory.Registry, n, key); err != nil {

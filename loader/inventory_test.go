@@ -123,7 +123,7 @@ func TestInventoryErrorsNameFileAndLine(t *testing.T) {
 		{"negative memory", host("memory: -1g"), `hosts.yml:3: hosts.a.memory: "-1g" is no size; want one like 32g or 512m`},
 		{"value missing", host("memory:"), "hosts.yml:3: hosts.a.memory: want a value here"},
 		{"reserve is all", host("{address: ssh://a, cpus: 1, reserve: {cpus: 1}}"), "hosts.yml:3: hosts.a.reserve.cpus: this is all that the host has; reserve less"},
-		{"store", "store: consul://a\n", `hosts.yml:1: store: "consul://a" is no store; want embedded or etcd://host:2379`},
+		{"store", "store: redis://a\n", `hosts.yml:1: store: "redis://a" is no store; want embedded, etcd://host:2379, zk://host:2181/path or consul://host:8500/prefix`},
 		{"registry", "registry: https://r\n", `hosts.yml:1: registry: "https://r" is no registry; want host:port, as in an image's name`},
 		{"pool", "networks: {pool: 10.0.0.0}\n", `hosts.yml:1: networks.pool: "10.0.0.0" is no IPv4 network; want one like 10.128.0.0/9`},
 		{"pool with host bits", "networks:\n  pool:\n    - 10.0.0.1/8\n", `hosts.yml:3: networks.pool.0: "10.0.0.1/8" is no IPv4 network; want one like 10.128.0.0/9`},

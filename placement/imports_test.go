@@ -19,6 +19,8 @@ var forbidden = []struct{ prefix, why string }{
 	{"github.com/docker/cli", "docker contexts and connections are runtime/engine's"},
 	{"github.com/moby/", "engines are talked to in runtime only"},
 	{"go.etcd.io/", "the store is reached through runtime/store only"},
+	{"github.com/go-zookeeper/", "the store is reached through runtime/store only"},
+	{"github.com/hashicorp/consul/", "the store is reached through runtime/store only"},
 	{"github.com/hashicorp/consul", "the store is reached through runtime/store only"},
 	{"github.com/go-zookeeper/", "the store is reached through runtime/store only"},
 	{"github.com/vishvananda/", "links and namespaces are runtime/overlay's"},

@@ -317,7 +317,7 @@ type Host struct {
 type Inventory struct {
 	Path     string // file it came from; "" for the implied one local engine
 	Hosts    []InventoryHost
-	Store    string         // "embedded", or etcd://… (others to come)
+	Store    string         // "embedded", or etcd://…, zk://… or consul://…
 	Registry string         // "" : images travel from engine to engine
 	Pool     []netip.Prefix // where network subnets are cut from; default 10.128.0.0/9
 	MTU      int            // of overlay networks; 0 discovers it

@@ -3,11 +3,18 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/vishvananda/netns"
+
 	"berth/fixtures/lab/lab"
+	"berth/runtime/cluster"
+	"berth/runtime/store/consul/consultest"
 )
 
 func TestAClusterOnAnEtcdThatIsThereAlready(t *testing.T) {
@@ -18,45 +25,15 @@ func TestAClusterOnAnEtcdThatIsThereAlready(t *testing.T) {
 	h := l.Hosts()[0]
 	url := "http://" + h.Address() + ":2379"
 	data := t.TempDir()
-	etcd, err := h.Command(context.Background(), "etcd", "--data-dir", data, "--listen-client-urls", url,
+	startOn(t, h, "etcd", "--data-dir", data, "--listen-client-urls", url,
 		"--advertise-client-urls", url, "--listen-peer-urls", "http://127.0.0.1:2380")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	etcd.Stdout, etcd.Stderr = &log, &log
-	if err := etcd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = etcd.Process.Kill()
-		_ = etcd.Wait()
-		if t.Failed() {
-			t.Logf("etcd: %s", log.String())
-		}
-	})
 	w := newWorld(t, l, sample(t, "tutorial/docker-compose.yml"))
 	w.env = append(w.env, "BERTH_INVENTORY="+l.WriteInventory(t, func(i *lab.Inventory) {
 		i.Store = strings.Replace(url, "http:", "etcd:", 1)
 	}))
 	tutorial(t, w, names)
 
-	t.Run("keeps secrets that it cannot read", func(t *testing.T) {
-		w.write("password", "pA55-that-is-kept")
-		w.must("secret", "create", "kept", "password")
-		w.write("compose.yml", base+"services: {app: {<<: *base, secrets: [kept]}}\nsecrets: {kept: {external: true}}\n")
-		w.env = append(w.env, "XDG_CACHE_HOME="+t.TempDir()) // another user, or another day
-		w.must("up", "-d", "--remove-orphans")
-		if got, err := w.exec(w.container("app", 1), "cat", "/run/secrets/kept"); err != nil || got != "pA55-that-is-kept" {
-			t.Errorf("the container sees %q, %v", got, err)
-		}
-		out, err := h.Run(t.Context(), "grep", "-rlF", "pA55-that-is-kept", data)
-		if strings.Contains(w.must("store", "dump").out, "pA55") || err == nil {
-			t.Errorf("etcd can read the secret: %s", out)
-		}
-		w.must("down")
-		w.must("secret", "rm", "kept")
-	})
+	keepsSecrets(t, w, h, data)
 
 	// A plan of more operations than etcd takes at once.
 	w.write("compose.yml", `
@@ -73,4 +50,130 @@ services:
 	}
 	w.must("down")
 	gone(t, w)
+}
+
+// keepsSecrets checks that a store, whose data lie in that folder of a host, cannot read the cluster's secrets.
+func keepsSecrets(t *testing.T, w *world, h *lab.Host, data string) {
+	t.Run("keeps secrets that it cannot read", func(t *testing.T) {
+		w.write("password", "pA55-that-is-kept")
+		w.must("secret", "create", "kept", "password")
+		w.write("compose.yml", base+"services: {app: {<<: *base, secrets: [kept]}}\nsecrets: {kept: {external: true}}\n")
+		w.env = append(w.env, "XDG_CACHE_HOME="+t.TempDir()) // another user, or another day
+		w.must("up", "-d", "--remove-orphans")
+		if got, err := w.exec(w.container("app", 1), "cat", "/run/secrets/kept"); err != nil || got != "pA55-that-is-kept" {
+			t.Errorf("the container sees %q, %v", got, err)
+		}
+		out, err := h.Run(t.Context(), "grep", "-rlF", "pA55-that-is-kept", data)
+		if strings.Contains(w.must("store", "dump").out, "pA55") || err == nil {
+			t.Errorf("the store can read the secret: %s", out)
+		}
+		w.must("down")
+		w.must("secret", "rm", "kept")
+	})
+}
+
+// A ZooKeeper and a Consul keep what berth keeps in an etcd, by drivers that have more to do for it.
+func TestAClusterOnAZooKeeperThatIsThereAlready(t *testing.T) {
+	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.Images("web", "busybox"))
+	if err := lab.InstallZooKeeper(t.Context(), os.Stderr); err != nil {
+		t.Fatal(err)
+	}
+	h := l.Hosts()[0]
+	data := t.TempDir()
+	config := filepath.Join(data, "zoo.cfg")
+	if err := os.WriteFile(config, []byte("tickTime=2000\ndataDir="+data+"\nclientPort=2181\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	startOn(t, h, lab.ZooKeeper(config)...)
+	w := newWorld(t, l, sample(t, "tutorial/docker-compose.yml"))
+	w.write("zk.auth", "berth:known-to-nobody\n")
+	w.env = append(w.env, "BERTH_INVENTORY="+l.WriteInventory(t, func(i *lab.Inventory) {
+		i.Store = "zk://" + h.Address() + "/clusters/test?auth_file=" + filepath.Join(w.dir, "zk.auth")
+	}))
+	tutorial(t, w, names)
+	keepsSecrets(t, w, h, data)
+	keepsToItself(t, w, "known-to-nobody")
+}
+
+func TestAClusterOnAConsulThatIsThereAlready(t *testing.T) {
+	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.Images("web", "busybox"))
+	h := l.Hosts()[0]
+	f := consultest.NewFakeAt(t, listen(t, h, h.Address()+":8500"))
+	f.Token = "known-to-nobody"
+	w := newWorld(t, l, sample(t, "tutorial/docker-compose.yml"))
+	w.env = append(w.env, "CONSUL_HTTP_TOKEN="+f.Token, "BERTH_INVENTORY="+l.WriteInventory(t, func(i *lab.Inventory) {
+		i.Store = "consul://" + h.Address() + "/clusters/test"
+	}))
+	w.must("up", "-d")
+	names(t, w)
+	keepsToItself(t, w, f.Token)
+	w.must("down")
+	gone(t, w)
+}
+
+// keepsToItself looks for what only agents and the store may know where everybody looks.
+func keepsToItself(t *testing.T, w *world, secret string) {
+	t.Helper()
+	for what, args := range map[string][]string{
+		"labels and environment": {"docker", "inspect", cluster.AgentName},
+		"the agent's log":        {"docker", "logs", cluster.AgentName},
+	} {
+		for host, out := range w.onHosts(args...) {
+			if strings.Contains(out, secret) {
+				t.Errorf("%s of %s tell the secret: %s", what, host, out)
+			}
+		}
+	}
+	if strings.Contains(w.must("store", "dump").out, secret) {
+		t.Error("the store tells the secret that opens it")
+	}
+}
+
+// startOn starts a program on a host and kills it when the test ends.
+func startOn(t *testing.T, h *lab.Host, args ...string) {
+	t.Helper()
+	cmd, err := h.Command(context.Background(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s: %s", args[0], log.String())
+		}
+	})
+}
+
+// listen listens in a host's network namespace.
+func listen(t *testing.T, h *lab.Host, addr string) net.Listener {
+	t.Helper()
+	there, err := h.NetNS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer there.Close()
+	type answer struct {
+		l   net.Listener
+		err error
+	}
+	done := make(chan answer)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		var a answer
+		if a.err = netns.Set(netns.NsHandle(there.Fd())); a.err == nil {
+			a.l, a.err = net.Listen("tcp", addr)
+		}
+		done <- a
+	}()
+	a := <-done
+	if a.err != nil {
+		t.Fatal(a.err)
+	}
+	return a.l
 }

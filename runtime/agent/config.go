@@ -35,6 +35,9 @@ type Config struct {
 
 // StoreConfig says where the store is, and whether this host is a member of the embedded one.
 type StoreConfig struct {
+	// Address is an external store's, as in hosts.yml; files that its options name lie in Dir. Empty with the embedded store,
+	// and for agents of before there was more than etcd: then Endpoints, TLS and ServerName say where the store is.
+	Address   string   `json:"address,omitempty"`
 	Endpoints []string `json:"endpoints"` // https://addr:port of the embedded store's members, or http(s):// of an external etcd
 	TLS       bool     `json:"tls"`       // use CAFile, CertFile and KeyFile, those of them that are there
 	// ServerName is the name in the store's certificate where it is not the one dialled; "" for store.ServerName with

@@ -9,12 +9,14 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"berth/runtime/store"
 	"berth/runtime/store/embedded"
 	"berth/runtime/store/etcd"
+	"berth/runtime/store/external"
 )
 
 // Pauses between attempts at what is not there yet: doubled from the first to the last.
@@ -58,6 +60,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 func openStore(ctx context.Context, c StoreConfig, files Files, log *slog.Logger) (store.Store, error) {
 	var st store.Store
 	err := retry(ctx, log, "connection to the store", func(ctx context.Context) error {
+		if c.Address != "" {
+			var err error
+			st, err = external.Open(ctx, c.Address, filepath.Dir(files.CA), external.Options{})
+			return err
+		}
 		cfg := etcd.Config{Endpoints: c.Endpoints}
 		if c.TLS {
 			var err error

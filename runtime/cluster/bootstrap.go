@@ -23,7 +23,7 @@ import (
 	"berth/placement"
 	"berth/runtime/agent"
 	"berth/runtime/engine"
-	"berth/runtime/store/etcd"
+	"berth/runtime/store/external"
 )
 
 // AgentName is the name of the agent's container and of the volume that is its folder.
@@ -138,32 +138,17 @@ func (c *Cluster) describe(ctx context.Context, h placement.InventoryHost, a *Ac
 	return cfg, files, err
 }
 
-// externalFiles hands the endpoints and certificates of an external store to an agent. The files are those that the
-// store's URL names, beside the inventory (etcd.ParseURL).
+// externalFiles hands the address of an external store to an agent, with the certificates and secrets that it names
+// beside the inventory: they lie in the agent's volume, not in its configuration.
 func (c *Cluster) externalFiles(cfg *agent.Config) (map[string][]byte, error) {
-	x, err := etcd.ParseURL(c.inv.Store, filepath.Dir(c.inv.Path))
+	address, content, err := external.Ship(c.inv.Store, filepath.Dir(c.inv.Path))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("inventory %s: %w", c.inv.Path, err)
 	}
-	cfg.Store.Endpoints, cfg.Store.TLS = x.Endpoints, x.TLS != nil
-	_, query, _ := strings.Cut(c.inv.Store, "?")
-	options, err := url.ParseQuery(query)
-	if err != nil {
-		return nil, fmt.Errorf("inventory %s: store: %w", c.inv.Path, err)
-	}
-	cfg.Store.ServerName = options.Get("name")
+	cfg.Store.Address = address
 	files := map[string][]byte{}
-	for option, name := range map[string]string{"ca": agent.CAFile, "cert": agent.CertFile, "key": agent.KeyFile} {
-		src := options.Get(option)
-		if src == "" {
-			continue
-		}
-		if !filepath.IsAbs(src) {
-			src = filepath.Join(filepath.Dir(c.inv.Path), src)
-		}
-		if files[name], err = os.ReadFile(src); err != nil {
-			return nil, fmt.Errorf("inventory %s: store: %w", c.inv.Path, err)
-		}
+	for name, b := range content {
+		files[agent.Dir+"/"+name] = b
 	}
 	return files, nil
 }

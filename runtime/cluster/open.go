@@ -14,6 +14,7 @@ import (
 	"berth/runtime/ledger"
 	"berth/runtime/store"
 	"berth/runtime/store/etcd"
+	"berth/runtime/store/external"
 )
 
 // Ports of the embedded store on its members, mutual TLS on both.
@@ -116,12 +117,7 @@ func (c *Cluster) tryOpen(ctx context.Context, a *Access, timeout time.Duration)
 }
 
 func (c *Cluster) openExternal(ctx context.Context) error {
-	cfg, err := etcd.ParseURL(c.inv.Store, filepath.Dir(c.inv.Path))
-	if err != nil {
-		return err
-	}
-	cfg.Timeout = c.opts.Timeout
-	st, err := etcd.Open(ctx, cfg)
+	st, err := external.Open(ctx, c.inv.Store, filepath.Dir(c.inv.Path), external.Options{Timeout: c.opts.Timeout})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,141 @@
+package consultest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"berth/fixtures/lab/lab"
+)
+
+// ProgramEnv names a consul program for the tests; without it one on the PATH is used. Debian 12 has none, but the Go
+// module proxy has its sources: fixtures/consul builds it.
+const ProgramEnv = "BERTH_TEST_CONSUL"
+
+// Program finds a Consul; "" when the machine has none.
+func Program() string {
+	if p := os.Getenv(ProgramEnv); p != "" {
+		return p
+	}
+	p, err := exec.LookPath("consul")
+	if err != nil {
+		return ""
+	}
+	return p
+}
+
+// Server is a real Consul server.
+type Server struct {
+	addr, dir string
+	args      []string
+
+	mu  sync.Mutex
+	cmd *exec.Cmd // nil: not running
+	log bytes.Buffer
+}
+
+// StartReal starts a Consul server with an empty data folder on loopback ports, waits until it has elected itself, and
+// kills it when the test ends. Where the machine has no Consul it skips the test, and says so.
+func StartReal(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	program := Program()
+	if program == "" {
+		t.Skipf("SKIPPED: there is no Consul on this machine; build one with \"go build -C fixtures/consul -o $HOME/consul github.com/hashicorp/consul\" and set %s", ProgramEnv)
+	}
+	addrs := freeAddrs(t, 4)
+	port := func(i int) string {
+		_, p, _ := net.SplitHostPort(addrs[i])
+		return p
+	}
+	s := &Server{addr: addrs[0], dir: t.TempDir()}
+	config := filepath.Join(s.dir, "consul.hcl")
+	content := fmt.Sprintf(`
+server = true
+bootstrap_expect = 1
+node_name = "test"
+bind_addr = "127.0.0.1"
+client_addr = "127.0.0.1"
+data_dir = %q
+disable_update_check = true
+log_level = "warn"
+performance { raft_multiplier = 1 }
+connect { enabled = false }
+ports { http = %s, server = %s, serf_lan = %s, serf_wan = %s, dns = -1, grpc = -1, grpc_tls = -1 }
+%s`, filepath.Join(s.dir, "data"), port(0), port(1), port(2), port(3), strings.Join(settings, "\n"))
+	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.args = []string{program, "agent", "-config-file", config}
+	t.Cleanup(func() {
+		s.Kill()
+		if t.Failed() {
+			t.Logf("Consul said:\n%s", s.log.String())
+		}
+	})
+	s.Start(t)
+	return s
+}
+
+// Addr is where it serves HTTP, host:port.
+func (s *Server) Addr() string { return s.addr }
+
+// Start starts the server, again if it was killed, and waits until it leads.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	cmd := exec.CommandContext(context.Background(), s.args[0], s.args[1:]...)
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	s.cmd = cmd
+	s.mu.Unlock()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	if !lab.Happens(func() bool {
+		resp, err := client.Get("http://" + s.addr + "/v1/kv/started?consistent")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusForbidden
+	}) {
+		t.Fatal("Consul does not start")
+	}
+}
+
+// Kill kills the server (-9) if it runs.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// freeAddrs returns n loopback addresses, host:port, that nobody listens on.
+func freeAddrs(t testing.TB, n int) []string {
+	t.Helper()
+	var out []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // only when all are chosen, or one might come twice
+		out = append(out, l.Addr().String())
+	}
+	return out
+}

@@ -1,0 +1,159 @@
+// Package zookeepertest starts real ZooKeeper servers for tests, on loopback addresses.
+package zookeepertest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"berth/fixtures/lab/lab"
+	"berth/runtime/store/zookeeper"
+)
+
+// tick is ZooKeeper's unit of time, ms; sessions last two of it at least.
+const tick = 500
+
+// Ensemble is one server, or several that agree with each other.
+type Ensemble struct {
+	servers []*server
+}
+
+type server struct {
+	config string // file
+	addr   string // for clients
+
+	mu  sync.Mutex
+	cmd *exec.Cmd // nil: not running
+	log bytes.Buffer
+}
+
+// Start starts n servers with empty data folders, waits until they serve, and kills them when the test ends.
+func Start(t testing.TB, n int) *Ensemble {
+	t.Helper()
+	e := New(t, n)
+	for i := range e.servers {
+		if err := e.StartServer(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lab.Patience)
+	defer cancel()
+	for i := range e.servers {
+		e.Wait(ctx, t, i)
+	}
+	return e
+}
+
+// New configures n servers and starts none.
+func New(t testing.TB, n int) *Ensemble {
+	t.Helper()
+	if err := lab.InstallZooKeeper(t.Context(), os.Stderr); err != nil {
+		t.Fatal(err)
+	}
+	addrs := freeAddrs(t, 3*n)
+	e := &Ensemble{}
+	peers := ""
+	for i := range n {
+		_, peer, _ := net.SplitHostPort(addrs[3*i+1])
+		_, election, _ := net.SplitHostPort(addrs[3*i+2])
+		peers += fmt.Sprintf("server.%d=127.0.0.1:%s:%s\n", i+1, peer, election)
+	}
+	if n == 1 {
+		peers = ""
+	}
+	for i := range n {
+		dir := t.TempDir()
+		_, port, _ := net.SplitHostPort(addrs[3*i])
+		config := fmt.Sprintf("tickTime=%d\ninitLimit=20\nsyncLimit=6\ndataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\n"+
+			"maxClientCnxns=0\nsnapCount=10000\n%s", tick, dir, port, peers)
+		s := &server{config: filepath.Join(dir, "zoo.cfg"), addr: addrs[3*i]}
+		for name, content := range map[string]string{"zoo.cfg": config, "myid": fmt.Sprint(i + 1)} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.servers = append(e.servers, s)
+		t.Cleanup(func() {
+			s.kill()
+			if t.Failed() {
+				t.Logf("ZooKeeper server %d said:\n%s", i, s.log.String())
+			}
+		})
+	}
+	return e
+}
+
+// Servers are the client addresses, host:port.
+func (e *Ensemble) Servers() []string {
+	var out []string
+	for _, s := range e.servers {
+		out = append(out, s.addr)
+	}
+	return out
+}
+
+// StartServer starts server i, which keeps its data.
+func (e *Ensemble) StartServer(i int) error {
+	s := e.servers[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	args := lab.ZooKeeper(s.config)
+	cmd := exec.CommandContext(context.Background(), args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.cmd = cmd
+	return nil
+}
+
+// Kill kills server i (-9) if it runs.
+func (e *Ensemble) Kill(i int) { e.servers[i].kill() }
+
+func (s *server) kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// Wait waits until server i serves.
+func (e *Ensemble) Wait(ctx context.Context, t testing.TB, i int) {
+	t.Helper()
+	cfg := zookeeper.Config{Servers: []string{e.servers[i].addr}, Path: "/zookeepertest"}
+	cfg.Timeout = lab.Patience
+	st, err := zookeeper.Open(ctx, cfg)
+	if err != nil {
+		t.Fatalf("ZooKeeper server %d does not serve: %v", i, err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// freeAddrs returns n loopback addresses, host:port, that nobody listens on.
+func freeAddrs(t testing.TB, n int) []string {
+	t.Helper()
+	var out []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // only when all are chosen, or one might come twice
+		out = append(out, l.Addr().String())
+	}
+	return out
+}
