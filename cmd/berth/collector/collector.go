@@ -1,4 +1,4 @@
-// Package collector, imported for its effect, makes the garbage collector wait in a short command. A command lives for some
+// Package collector is imported for its effect: it makes the garbage collector wait in a short command. A command lives for some
 // milliseconds: else it would spend a quarter of them on the garbage of a heap of a few megabytes, twice before main begins.
 // An agent lives for months, and keeps Go's own setting, as does who sets GOGC.
 //
