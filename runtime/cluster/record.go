@@ -30,7 +30,9 @@ type Records struct {
 	changed chan struct{}           // closed and replaced at each change of ready
 	broken  error                   // why the watch ended
 	since   map[string]int64        // network → revision of the record that a step wants to see applied
-	cancel  context.CancelFunc
+	// recorded is the revision of the last change that a step has recorded.
+	recorded int64
+	cancel   context.CancelFunc
 	done    chan struct{}
 	start   sync.Once
 }
@@ -73,6 +75,7 @@ func (r *Records) Commit(ctx context.Context, change *scheduler.Change) error {
 	for _, n := range change.Networks {
 		r.since[n.Name] = rev
 	}
+	r.recorded = rev
 	r.mu.Unlock()
 	return nil
 }

@@ -84,6 +84,8 @@ func (v *View) add(p store.Pair) error {
 		var e placement.Endpoint
 		err := json.Unmarshal(p.Value, &e)
 		v.Guests = append(v.Guests, e)
+		return err
+	}
 	if k := Split(p.Key, Ports); len(k) == 1 {
 		var r placement.PortRecord
 		err := json.Unmarshal(p.Value, &r)
