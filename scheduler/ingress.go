@@ -141,6 +141,9 @@ func (u *upper) answers(h *placement.Host, network string) bool {
 
 // wantedPorts are the records of the ports in scope, sorted.
 func (u *upper) wantedPorts() []placement.PortRecord {
+	if !u.o.Cluster {
+		return nil
+	}
 	var all []placement.PortRecord
 	for _, st := range u.sets {
 		if !st.inScope || st.oneOff {

@@ -156,7 +156,7 @@ func (i *Ingress) fill(ports []Port, s State) error {
 		for n, b := range p.Backends {
 			a := b.Addr.Addr().As4()
 			elements = append(elements, nftables.SetElement{
-				Key: binaryutil.NativeEndian.PutUint32(uint32(n)), Val: append(a[:], byte(b.Addr.Port()>>8), byte(b.Addr.Port()), 0, 0),
+				Key: binaryutil.BigEndian.PutUint32(uint32(n)), Val: append(a[:], byte(b.Addr.Port()>>8), byte(b.Addr.Port()), 0, 0),
 			})
 		}
 		if err := i.nft.AddSet(choice, elements); err != nil {
@@ -166,6 +166,8 @@ func (i *Ingress) fill(ports []Port, s State) error {
 			[]expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register}}, equal([]byte{p.number()}),
 			[]expr.Any{
 				&expr.Numgen{Register: register, Modulus: uint32(len(p.Backends)), Type: unix.NFT_NG_RANDOM},
+				// The library says of such a map that its keys are in network order; nft then shows them so.
+				&expr.Byteorder{SourceRegister: register, DestRegister: register, Op: expr.ByteorderHton, Len: 4, Size: 4},
 				&expr.Lookup{SourceRegister: register, IsDestRegSet: true, DestRegister: register, SetName: choice.Name, SetID: choice.ID},
 				&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: registerIP, RegProtoMin: register4, Specified: true},
 			})})
