@@ -391,8 +391,8 @@ type Observation struct {
 	// Unanswered holds the ports in mode ingress, as Port.String has them, that some host's agent says it cannot answer,
 	// with the reason.
 	Unanswered map[string]string
-	Pool      []netip.Prefix    // from the inventory
-	MTU       int               // of new overlays, bytes; already the smallest that all hosts can carry
+	Pool       []netip.Prefix // from the inventory
+	MTU        int            // of new overlays, bytes; already the smallest that all hosts can carry
 }
 
 // Host returns the host of that name, or nil.

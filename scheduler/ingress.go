@@ -130,13 +130,23 @@ func (u *upper) holdIngress(b *placement.Board) {
 
 // answers reports whether a host, which has no task on a network, needs a block of it all the same to answer ports.
 func (u *upper) answers(h *placement.Host, network string) bool {
-	return h.State == placement.Ready && slices.ContainsFunc(u.sets, func(st *set) bool {
+	return h.State == placement.Ready && u.leadsOver(network)
+}
+
+// leadsOver reports whether ports in scope lead over a network.
+func (u *upper) leadsOver(network string) bool {
+	return slices.ContainsFunc(u.sets, func(st *set) bool {
 		if !st.inScope || len(st.service.Ingress) == 0 {
 			return false
 		}
 		n := u.ingressNetwork(st.service)
 		return n != nil && n.Name == network
 	})
+}
+
+// onlyAnswers reports whether a network on which this plan has no task is there, and hosts need blocks of it all the same.
+func (u *upper) onlyAnswers(n *placement.NetworkSpec) bool {
+	return u.w.overlays[n.Name] != nil && u.leadsOver(n.Name)
 }
 
 // wantedPorts are the records of the ports in scope, sorted.

@@ -124,7 +124,7 @@ type Change struct {
 	Pins         map[string]string // engine volume name → host
 	Ports        []placement.PortRecord
 	DropPorts    []placement.PortRecord
-	DropNetworks []string          // engine network names
+	DropNetworks []string // engine network names
 	DropEndpoint []placement.Endpoint
 	DropTasks    []placement.Task
 	DropPins     []string

@@ -33,8 +33,8 @@ type Records struct {
 	// recorded is the revision of the last change that a step has recorded.
 	recorded int64
 	cancel   context.CancelFunc
-	done    chan struct{}
-	start   sync.Once
+	done     chan struct{}
+	start    sync.Once
 }
 
 // Records prepares the store for a plan of the project that was made from the last Observe.
