@@ -11,6 +11,28 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
+// asWritten is what a loaded project does not tell any more: see relativeBinds, and portModes in ingress.go.
+type asWritten struct {
+	binds relativeBinds
+	modes portModes
+}
+
+// asWritten loads the model once more with paths left as written, since a loaded project has absolute ones only, and with
+// a mark on the modes of ports that the files name. PWD becomes "." for it, so that ${PWD}/data counts as the relative
+// path that it means.
+func (s *sources) asWritten(ctx context.Context) (asWritten, error) {
+	details := s.details()
+	details.Environment["PWD"] = "."
+	model, err := loader.LoadModelWithContext(ctx, details, s.unchecked, markPortModes, func(l *loader.Options) {
+		l.ResolvePaths = false
+		l.ConvertWindowsPaths = false
+	})
+	if err != nil {
+		return asWritten{}, err
+	}
+	return asWritten{findRelativeBinds(model), findPortModes(model)}, nil
+}
+
 // relativeBinds are the bind mounts that name a path of this machine rather than of the host, by service and target,
 // and the volumes that do so with driver_opts. The path is as written.
 type relativeBinds struct {
@@ -18,19 +40,8 @@ type relativeBinds struct {
 	volumes map[string]string    // volume key → path
 }
 
-// relativeBinds loads the model once more with paths left as written, since a loaded project has absolute ones only.
-// PWD becomes "." for it, so that ${PWD}/data counts as the relative path that it means.
-func (s *sources) relativeBinds(ctx context.Context) (relativeBinds, error) {
+func findRelativeBinds(model map[string]any) relativeBinds {
 	found := relativeBinds{map[[2]string]string{}, map[string]string{}}
-	details := s.details()
-	details.Environment["PWD"] = "."
-	model, err := loader.LoadModelWithContext(ctx, details, s.unchecked, func(l *loader.Options) {
-		l.ResolvePaths = false
-		l.ConvertWindowsPaths = false
-	})
-	if err != nil {
-		return found, err
-	}
 	services, _ := model["services"].(map[string]any)
 	for name, service := range services {
 		entry, _ := service.(map[string]any)
@@ -52,7 +63,7 @@ func (s *sources) relativeBinds(ctx context.Context) (relativeBinds, error) {
 			found.volumes[key] = device
 		}
 	}
-	return found, nil
+	return found
 }
 
 // checkDevices refuses volumes that are a relative path on the host: the engine of another host has no such folder.

@@ -23,6 +23,9 @@ const (
 
 	labelPrefix = "berth.placement."
 
+	// LabelPortsMode is the mode of the ports of a service whose own entries name none: host (the default) or ingress.
+	LabelPortsMode = "berth.ports.mode"
+
 	// LabelBuildOn says which hosts may build a service's image, as a constraint: node.name == web1
 	LabelBuildOn = "berth.build.constraint"
 )
@@ -96,9 +99,9 @@ func projectStrategy(p *types.Project) (placement.Strategy, uint64, error) {
 		return "", 0, &Error{Key: extension, Err: errors.New("want a mapping here, as in x-berth: {strategy: binpack}")}
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		if name != "strategy" {
-			return "", 0, &Error{Key: extension + "." + name, Err: fmt.Errorf("unknown key%s; the keys here are strategy",
-				didYouMean(name, []string{"strategy"}))}
+		if name != "strategy" && name != extensionPorts {
+			return "", 0, &Error{Key: extension + "." + name, Err: fmt.Errorf("unknown key%s; the keys here are strategy and ports",
+				didYouMean(name, []string{"strategy", extensionPorts}))}
 		}
 	}
 	text, ok := settings["strategy"].(string)

@@ -128,7 +128,7 @@ func TestTheStrategyIsTheServicesElseTheProjects(t *testing.T) {
 	for top, want := range map[string]string{
 		"x-berth: {strategy: pack}":     `load compose.yaml:5: x-berth.strategy: "pack" is no strategy; want spread, binpack, random or random:<seed>`,
 		"x-berth: {strategy: [a]}":      `load compose.yaml:5: x-berth.strategy: want a text here, as in strategy: binpack`,
-		"x-berth: {strateggy: binpack}": `load compose.yaml:5: x-berth.strateggy: unknown key; did you mean strategy?; the keys here are strategy`,
+		"x-berth: {strateggy: binpack}": `load compose.yaml:5: x-berth.strateggy: unknown key; did you mean strategy?; the keys here are strategy and ports`,
 		"x-berth: binpack":              `load compose.yaml:5: x-berth: want a mapping here, as in x-berth: {strategy: binpack}`,
 	} {
 		w := newWorld(t, web("")+top+"\n")

@@ -32,12 +32,12 @@ func Load(ctx context.Context, o Options) (*placement.Project, error) {
 		return nil, err
 	}
 	var compose *types.Project
-	var relative relativeBinds
+	var written asWritten
 	logged, err := withWarnings(func() error {
 		if compose, err = s.load(ctx); err != nil || !o.Cluster {
 			return err
 		}
-		relative, err = s.relativeBinds(ctx)
+		written, err = s.asWritten(ctx)
 		return err
 	})
 	if err != nil {
@@ -47,7 +47,7 @@ func Load(ctx context.Context, o Options) (*placement.Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkDevices(compose, relative); err != nil {
+	if err := s.checkDevices(compose, written.binds); err != nil {
 		return nil, err
 	}
 	p.Warnings = slices.Concat(s.warnings, s.versionWarnings(), logged, keyWarnings(compose, o.Cluster))
@@ -55,7 +55,9 @@ func Load(ctx context.Context, o Options) (*placement.Project, error) {
 		var unhonoured []string
 		if unhonoured, err = classicRules(p); err == nil {
 			p.Warnings = append(p.Warnings, unhonoured...)
-			err = s.ship(p, relative)
+			if err = ingress(p, written.modes); err == nil {
+				err = s.ship(p, written.binds)
+			}
 		}
 		p.KeepApart()
 	} else {

@@ -45,6 +45,10 @@ func (o OneOff) Of(p *placement.Project, name string) (*placement.Service, error
 	if known == nil {
 		return nil, noService(name, serviceNames(p))
 	}
+	if o.ServicePorts && len(known.Ingress) > 0 {
+		return nil, fmt.Errorf("--service-ports: port %s of %s is in mode ingress, which leads to the service's tasks only; use --publish",
+			known.Ingress[0], name)
+	}
 	s := *known.Spec
 	s.ContainerName, s.PostStart, s.PreStop, s.Scale = "", nil, nil, nil
 	s.Tty, s.StdinOpen = o.Tty, o.Stdin

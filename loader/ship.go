@@ -84,7 +84,7 @@ func (sh *shipper) service(service *placement.Service) error {
 	hashed.Volumes = slices.Clone(spec.Volumes)
 	var kept []types.ServiceVolumeConfig
 	var mounts []placement.Mount
-	var sent []string
+	sent := ingressLines(service)
 	for i, v := range spec.Volumes {
 		mount := service.Mounts[i] // volumes come first there, in the same order
 		asWritten := sh.bind(service, v)

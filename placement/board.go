@@ -139,6 +139,11 @@ func (b *Board) Hold(host int, t Task, r Reservation, ports []Port) {
 	b.moved(host)
 }
 
+// HoldPorts takes fixed ports of a host, for something that is no task of it: by is what refusals name.
+func (b *Board) HoldPorts(host int, by string, ports []Port) {
+	b.slots[host].holdPorts(Task{Service: by}, ports)
+}
+
 // Fails says that tasks of a service fail on a host: others get its new ones while they have room.
 func (b *Board) Fails(host int, service string) {
 	t := &b.services[b.Service(service)]

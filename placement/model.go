@@ -90,6 +90,7 @@ type Service struct {
 	MaxPerHost  int    // deploy.placement.max_replicas_per_node; 0 is unlimited
 
 	Ports    []Port       // published in host mode
+	Ingress  []Port       // published in mode ingress, on every host of the cluster; without HostIP, and with a number
 	Networks []Attachment // networks by key, in priority order; empty with network_mode
 	Mounts   []Mount
 	// Links are names that only the containers of this service know: alias → service of the project, or container.
@@ -163,7 +164,7 @@ type File struct {
 	Target string
 }
 
-// Port is one published port in host mode.
+// Port is one published port: in host mode of the task's host.
 type Port struct {
 	HostIP    string // "" is all addresses
 	Published uint16 // 0 lets the engine choose
@@ -187,6 +188,22 @@ func (p Port) Conflicts(q Port) bool {
 	}
 	any := func(a string) bool { return a == "" || a == "0.0.0.0" || a == "::" }
 	return any(p.HostIP) || any(q.HostIP) || p.HostIP == q.HostIP
+}
+
+// PortRecord is the store's memory of a port in mode ingress: every host answers Published, and passes on what comes
+// there to Target of the service's tasks that serve. A port is of one service in the whole cluster.
+type PortRecord struct {
+	Published uint16 `json:"published"`
+	Target    uint16 `json:"target"`
+	Protocol  string `json:"protocol"` // tcp, udp
+	Project   string `json:"project"`
+	Service   string `json:"service"`
+	Network   string `json:"network"` // engine name of the overlay on which the hosts reach the tasks
+}
+
+// Port is the published side, for comparisons and messages.
+func (r PortRecord) Port() Port {
+	return Port{Published: r.Published, Target: r.Target, Protocol: r.Protocol}
 }
 
 // NetworkSpec is one entry of `networks:`.
@@ -370,8 +387,12 @@ type Observation struct {
 	Overlays  []Network         // all projects' (a new one must avoid their subnets and VNIs)
 	Endpoints []Endpoint        // of the project's containers, and all on external overlays that the project names
 	Guests    []Endpoint        // containers that are on overlays by hand, which have addresses too
-	Pool      []netip.Prefix    // from the inventory
-	MTU       int               // of new overlays, bytes; already the smallest that all hosts can carry
+	Ingress   []PortRecord      // all projects' ports in mode ingress
+	// Unanswered holds the ports in mode ingress, as Port.String has them, that some host's agent says it cannot answer,
+	// with the reason.
+	Unanswered map[string]string
+	Pool       []netip.Prefix // from the inventory
+	MTU        int            // of new overlays, bytes; already the smallest that all hosts can carry
 }
 
 // Host returns the host of that name, or nil.
@@ -407,6 +428,7 @@ type Container struct {
 	Networks    map[string]string // engine network name → IPv4 address ("" while not running)
 	Mounts      []Mount           // Source is the engine volume name or the path
 	Ports       []Port
+	Ingress     []Port // of its service when it was made
 	Created     time.Time
 	Labels      map[string]string
 	Command     string

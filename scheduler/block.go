@@ -9,7 +9,8 @@ import (
 	"berth/placement"
 )
 
-// carve gives each host that gets a task on the network its block, from the top of the subnet downward.
+// carve gives each host that gets a task on the network, or answers a port for one, its block, from the top of the
+// subnet downward.
 func (u *upper) carve(v *overlay, users []*task) error {
 	endpoints := map[netip.Addr]bool{}
 	for _, e := range slices.Concat(u.o.Endpoints, u.o.Guests) {
@@ -27,6 +28,11 @@ func (u *upper) carve(v *overlay, users []*task) error {
 	needed := map[string]bool{}
 	for _, t := range users {
 		needed[t.host()] = true
+	}
+	for i := range u.o.Hosts {
+		if h := &u.o.Hosts[i]; u.answers(h, v.Name) {
+			needed[h.Name] = true
+		}
 	}
 	for i := range u.o.Hosts {
 		host := u.o.Hosts[i].Name

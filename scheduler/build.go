@@ -58,6 +58,8 @@ func (u *upper) build() error {
 		u.starts(m)
 	}
 	u.oneOffSteps(m)
+	u.publishes(m)
+	u.withdraw()
 	u.forgetStep()
 	var err error
 	u.plan.Steps, err = u.g.sorted()

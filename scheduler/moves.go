@@ -202,6 +202,7 @@ func (r *rebalancer) steps() error {
 		}
 	}
 	u.dropSeeds(tasks)
+	u.withdraw()
 	u.forgetStep()
 	var err error
 	u.plan.Steps, err = u.g.sorted()

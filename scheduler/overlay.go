@@ -71,7 +71,7 @@ func (u *upper) allocate() error {
 	for _, k := range keys {
 		n := u.networks[k]
 		users := u.users(tasks, k)
-		if len(users) == 0 || !u.isOverlay(n) {
+		if len(users) == 0 && !u.onlyAnswers(n) || !u.isOverlay(n) {
 			continue
 		}
 		v, err := u.openOverlay(n, len(users), overlays)

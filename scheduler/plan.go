@@ -50,6 +50,11 @@ const (
 	Create Kind = "create"
 	// Start starts container Name (created by an earlier step of the plan, or there already as ContainerID).
 	Start Kind = "start"
+	// Withdraw takes ContainerID, as Name, from the ports in mode ingress before it is stopped: when it is done, no host
+	// sends it a new connection. Those that it has stay.
+	Withdraw Kind = "withdraw"
+	// Publish waits until the Hosts answer port Name in mode ingress, or one of them says why it cannot.
+	Publish Kind = "publish"
 	// Stop stops ContainerID with Timeout.
 	Stop Kind = "stop"
 	// Restart stops ContainerID with Timeout and starts it again.
@@ -105,6 +110,7 @@ type Step struct {
 	Plain       bool                   // RemoveNetwork on a cluster: a network that no agent knows
 	Spare       bool                   // RemoveNetwork, RemoveVolume, RemoveImage: what something else uses stays, with a warning
 	OneOff      *OneOff                // Create: of a one-off; nil for tasks
+	Hosts       []string               // Publish
 }
 
 // Change is one store transaction.
@@ -116,7 +122,9 @@ type Change struct {
 	Endpoints    []placement.Endpoint
 	Tasks        map[placement.Task]placement.TaskRecord
 	Pins         map[string]string // engine volume name → host
-	DropNetworks []string          // engine network names
+	Ports        []placement.PortRecord
+	DropPorts    []placement.PortRecord
+	DropNetworks []string // engine network names
 	DropEndpoint []placement.Endpoint
 	DropTasks    []placement.Task
 	DropPins     []string
@@ -124,7 +132,7 @@ type Change struct {
 
 // Empty reports whether there is nothing to write.
 func (c *Change) Empty() bool {
-	return c == nil || len(c.Networks)+len(c.Endpoints)+len(c.Tasks)+len(c.Pins)+
+	return c == nil || len(c.Networks)+len(c.Endpoints)+len(c.Tasks)+len(c.Pins)+len(c.Ports)+len(c.DropPorts)+
 		len(c.DropNetworks)+len(c.DropEndpoint)+len(c.DropTasks)+len(c.DropPins) == 0
 }
 

@@ -72,6 +72,9 @@ func drawService(t *rapid.T, i int) option {
 	for _, n := range []string{"front", "back"} {
 		if maybe("on "+n, 1) {
 			s = append(s, on(n))
+			if maybe("port of the cluster on "+n, 3) {
+				s = append(s, ingress(uint16(90+10*len(n)+i)))
+			}
 		}
 	}
 	if maybe("volume", 3) {

@@ -29,6 +29,7 @@ func (u *upper) record() error {
 	}
 	u.forgetTasks()
 	u.forgetEndpoints()
+	u.recordPorts()
 	return nil
 }
 

@@ -164,6 +164,13 @@ func port(n uint16) serviceOption {
 	}
 }
 
+// ingress publishes a port on every host.
+func ingress(n uint16) serviceOption {
+	return func(_ *scene, v *placement.Service) {
+		v.Ingress = append(v.Ingress, placement.Port{Published: n, Target: 8000, Protocol: "tcp"})
+	}
+}
+
 func healthcheck() serviceOption {
 	return func(_ *scene, v *placement.Service) { v.HasHealthcheck = true }
 }

@@ -147,6 +147,12 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 				}
 			}
 		}
+	case Withdraw:
+		if !found().Running() {
+			fail("it does not run")
+		}
+	case Publish:
+		s.publish(x, fail)
 	case Stop:
 		c := found()
 		c.State, c.Health, c.ExitCode = "exited", "", 137
@@ -202,7 +208,7 @@ func (s *scene) create(x *Step, fail func(string, ...any)) {
 	s.next++
 	c := placement.Container{
 		ID: fmt.Sprintf("%012x%052x", s.next, 0), Name: x.Name, Host: x.Host, Task: x.Task, State: "created", ImageID: id,
-		ConfigHash: x.Service.ConfigHash, Replaces: x.Replaces, Networks: map[string]string{}, Ports: x.Service.Ports,
+		ConfigHash: x.Service.ConfigHash, Replaces: x.Replaces, Networks: map[string]string{}, Ports: x.Service.Ports, Ingress: x.Service.Ingress,
 		Reservation: x.Service.Reservation, Created: time.Unix(int64(s.next), 0),
 	}
 	for _, a := range x.Service.Networks {
@@ -239,6 +245,26 @@ func (s *scene) create(x *Step, fail func(string, ...any)) {
 		}
 	}
 	o.Containers = append(o.Containers, c)
+}
+
+// publish fails where an agent could not answer a port.
+func (s *scene) publish(x *Step, fail func(string, ...any)) {
+	i := slices.IndexFunc(s.o.Ingress, func(r placement.PortRecord) bool { return r.Port().String() == x.Name })
+	if i < 0 {
+		fail("the store knows no such port")
+	}
+	r := s.o.Ingress[i]
+	n := slices.IndexFunc(s.o.Overlays, func(n placement.Network) bool { return n.Name == r.Network })
+	for _, h := range x.Hosts {
+		if n >= 0 && !s.o.Overlays[n].Blocks[h].Range.IsValid() {
+			fail("host %s has no block of network %s", h, r.Network)
+		}
+		for _, c := range s.o.Containers {
+			if c.Host == h && c.Running() && slices.ContainsFunc(c.Ports, r.Port().Conflicts) {
+				fail("%s publishes it on %s", c.Name, h)
+			}
+		}
+	}
 }
 
 // joinable reports whether a host has a network.
@@ -296,6 +322,16 @@ func (s *scene) write(c *Change) {
 	}
 	for _, e := range c.DropEndpoint {
 		dropEndpoint(e)
+	}
+	dropPort := func(r placement.PortRecord) {
+		o.Ingress = slices.DeleteFunc(o.Ingress, func(x placement.PortRecord) bool { return comparePorts(x, r) == 0 })
+	}
+	for _, r := range c.Ports {
+		dropPort(r)
+		o.Ingress = append(o.Ingress, r)
+	}
+	for _, r := range c.DropPorts {
+		dropPort(r)
 	}
 	for t, r := range c.Tasks {
 		o.Recorded[t] = r

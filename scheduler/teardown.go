@@ -42,7 +42,7 @@ func (d *downer) overlayUsers(n *placement.Network) string {
 	return ""
 }
 
-// record takes the project's overlays out of the store before the agents are asked to take them down. Hosts that do
+// record takes the project's ports and overlays out of the store before the agents are asked to take them down. Hosts that do
 // not answer keep their part, as their containers still use it.
 func (d *downer) record(removed []int) {
 	for i := range d.o.Overlays {
@@ -65,6 +65,13 @@ func (d *downer) record(removed []int) {
 			d.change.Networks = append(d.change.Networks, n)
 		}
 	}
+	for _, r := range d.o.Ingress {
+		used := func(c *placement.Container) bool { return c.Task.Service == r.Service && !c.OneOff }
+		if r.Project == d.project && d.takes(r.Service) && !slices.ContainsFunc(d.stays, used) {
+			d.change.DropPorts = append(d.change.DropPorts, r)
+		}
+	}
+	slices.SortFunc(d.change.DropPorts, comparePorts)
 	slices.Sort(d.change.DropNetworks)
 	slices.SortFunc(d.change.Networks, func(a, b placement.Network) int { return strings.Compare(a.Name, b.Name) })
 	if !d.change.Empty() {

@@ -62,7 +62,7 @@ func (u *upper) run(command string) (*Plan, error) {
 			u.desire(st)
 		}
 	}
-	for _, check := range []func() error{u.external, u.taken} {
+	for _, check := range []func() error{u.external, u.taken, u.ingress} {
 		if err := check(); err != nil {
 			return nil, fmt.Errorf("%s: %w", command, err)
 		}
@@ -113,6 +113,7 @@ func (u *upper) newBoard() *placement.Board {
 	for _, s := range u.p.Services {
 		b.Know(s)
 	}
+	u.holdIngress(b)
 	for i := range u.w.containers {
 		c := &u.w.containers[i]
 		if h, ok := u.w.hosts[c.Host]; ok && failed(c) {

@@ -46,18 +46,33 @@ func (ss *session) port(service string, number uint16, protocol string) error {
 	if err != nil {
 		return fmt.Errorf("port: %w", err)
 	}
+	if i := slices.IndexFunc(ct.Ingress, func(p placement.Port) bool { return p.Target == number && p.Protocol == protocol }); i >= 0 {
+		return ss.ingressPort(&ct, ct.Ingress[i])
+	}
 	p, err := publishedPort(&ct, number, protocol)
 	if err != nil {
 		return fmt.Errorf("port: %w", err)
 	}
 	ip := p.HostIP
 	if ss.inv.Cluster() {
-		i := slices.IndexFunc(ss.inv.Hosts, func(h placement.InventoryHost) bool { return h.Name == ct.Host })
-		ip = reachableAt(placement.Host{IP: ss.inv.Hosts[i].IP, Address: ss.cluster.Engines()[ct.Host].Address()}, ip)
+		ip = ss.addressOf(ct.Host, ip)
 		fmt.Fprintf(ss.env.Stderr, "%s is on host %s\n", ct.Task, ct.Host)
 	}
 	fmt.Fprintln(ss.env.Stdout, net.JoinHostPort(cmp.Or(ip, "0.0.0.0"), strconv.Itoa(int(p.Published))))
 	return nil
+}
+
+// ingressPort prints where every host answers, at the host of the container.
+func (ss *session) ingressPort(ct *placement.Container, p placement.Port) error {
+	fmt.Fprintf(ss.env.Stderr, "port %s is in mode ingress: every host answers it\n", p)
+	fmt.Fprintln(ss.env.Stdout, net.JoinHostPort(cmp.Or(ss.addressOf(ct.Host, ""), "0.0.0.0"), strconv.Itoa(int(p.Published))))
+	return nil
+}
+
+// addressOf is where a port that is bound to an address of a host is reached.
+func (ss *session) addressOf(host, bound string) string {
+	i := slices.IndexFunc(ss.inv.Hosts, func(h placement.InventoryHost) bool { return h.Name == host })
+	return reachableAt(placement.Host{IP: ss.inv.Hosts[i].IP, Address: ss.cluster.Engines()[host].Address()}, bound)
 }
 
 // publishedPort finds what a container's port is published as: IPv4 first, then the lowest number.

@@ -68,6 +68,8 @@ func resource(s scheduler.Step) string {
 	case scheduler.Start, scheduler.Stop, scheduler.Restart, scheduler.Kill, scheduler.Pause, scheduler.Unpause,
 		scheduler.Remove, scheduler.Wait:
 		return "Container " + s.Name
+	case scheduler.Publish:
+		return "Port " + s.Name
 	}
 	return ""
 }
@@ -106,6 +108,8 @@ func words(s scheduler.Step) (before, after string) {
 		return "", "Paused"
 	case scheduler.Unpause:
 		return "", "Unpaused"
+	case scheduler.Publish:
+		return "Publishing", "Published"
 	case scheduler.Wait:
 		switch {
 		case s.Running || s.Condition == placement.Healthy:

@@ -128,10 +128,23 @@ func (r *row) ExitCode() int {
 }
 
 // Publishers are the ports as programs want them, never nil.
-func (r *row) Publishers() []Publisher { return publishers(r.c.Ports) }
+func (r *row) Publishers() []Publisher {
+	return publishers(slices.Concat(withoutIngress(r.c.Ports, r.c.Ingress), r.c.Ingress))
+}
 
-// Ports is the docker command line's text; on a cluster with the host's address in place of "all addresses".
-func (r *row) Ports() string { return portsText(reachable(r.c.Ports, r.o.Addresses[r.c.Host])) }
+// Ports is the docker command line's text; on a cluster with the host's address in place of "all addresses". Ports in mode
+// ingress, which all hosts answer while the container runs, come first.
+func (r *row) Ports() string {
+	own := portsText(reachable(withoutIngress(r.c.Ports, r.c.Ingress), r.o.Addresses[r.c.Host]))
+	if len(r.c.Ingress) == 0 || r.c.State != "running" {
+		return own
+	}
+	texts := ingressText(r.c.Ingress)
+	if own != "" {
+		texts = append(texts, own)
+	}
+	return strings.Join(texts, ", ")
+}
 
 // Labels is "k=v,k=v", sorted.
 func (r *row) Labels() string { return labelsText(r.c.Labels) }

@@ -37,6 +37,26 @@ func publishers(ports []placement.Port) []Publisher {
 	return ps
 }
 
+// ingressText has ports in mode ingress as docker has those of its services, with every host's addresses as "*":
+// "*:80->8000/tcp".
+func ingressText(ports []placement.Port) []string {
+	var texts []string
+	for _, p := range ports {
+		texts = append(texts, fmt.Sprintf("*:%d->%d/%s", p.Published, p.Target, p.Protocol))
+	}
+	return texts
+}
+
+// withoutIngress leaves out what is only exposed because it is published in mode ingress.
+func withoutIngress(ports, ingress []placement.Port) []placement.Port {
+	if len(ingress) == 0 {
+		return ports
+	}
+	return slices.DeleteFunc(slices.Clone(ports), func(p placement.Port) bool {
+		return p.Published == 0 && slices.ContainsFunc(ingress, func(q placement.Port) bool { return q.Target == p.Target && q.Protocol == p.Protocol })
+	})
+}
+
 // reachable puts address in place of "all addresses": for IPv4 and IPv6, which would then say the same twice, once.
 // Without an address the ports stay as they are.
 func reachable(ports []placement.Port, address string) []placement.Port {

@@ -11,6 +11,7 @@ import (
 
 	"berth/placement"
 	"berth/runtime/engine"
+	"berth/runtime/ingress"
 	"berth/runtime/ledger"
 	"berth/runtime/names"
 	"berth/runtime/overlay"
@@ -29,7 +30,9 @@ type agent struct {
 	engine Engine
 	net    *overlay.Overlay
 	names  *names.Server
-	log    *slog.Logger
+	// ingress answers ports; its DropFlows is for jobs.
+	ingress *ingress.Ingress
+	log     *slog.Logger
 
 	publish   *publisher
 	observe   *observer
@@ -55,11 +58,12 @@ type agent struct {
 	listing    bool            // a list job is under way
 	relist     bool            // another one is wanted
 	ended      int             // jobs of networks that have ended
-	firewall   string          // complaint about the host's firewall last logged
+	ports      ports
+	firewall   string // complaint about the host's firewall last logged
 }
 
-func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, log *slog.Logger) *agent {
-	return &agent{config: c, engine: e, net: net, names: server, log: log,
+func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in *ingress.Ingress, log *slog.Logger) *agent {
+	return &agent{config: c, engine: e, net: net, names: server, ingress: in, log: log,
 		publish: newPublisher(log), observe: newObserver(e, log),
 		updates: make(chan update, 256), results: make(chan result), slots: make(chan struct{}, jobLimit),
 		nets: map[string]*network{}, zones: map[string]bool{}, warned: map[string]bool{}}
@@ -75,6 +79,9 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 	a.refresh()
 	a.list(ctx)
 	for {
+		if a.ports.stale {
+			a.setPorts(ctx)
+		}
 		var c changes
 		select {
 		case <-ctx.Done():
@@ -98,6 +105,7 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 			a.names.Reload()
 			a.list(ctx)
 			a.reconcile(ctx)
+			a.verifyPorts()
 			continue
 		}
 		a.act(ctx, c)
@@ -115,6 +123,7 @@ func (a *agent) take(u update) changes {
 			for _, e := range u.batch.Events {
 				a.view.apply(e, &c)
 			}
+			a.view.revision = u.batch.Revision
 		}
 		select {
 		case u = <-a.updates:
@@ -146,6 +155,11 @@ func (a *agent) act(ctx context.Context, c changes) {
 		a.host(ctx)
 		a.stateKeys()
 	}
+	if c.whole || c.ports || c.links && len(a.view.ports) > 0 {
+		a.ports.revision = a.view.revision
+		a.ports.stale = true
+	}
+	a.ports.stale = a.ports.stale || len(a.view.ports) > 0 && (len(c.serving) > 0 || len(c.zones) > 0)
 }
 
 // setZones hands changed networks to the name server.
@@ -171,8 +185,8 @@ func (a *agent) setZones(c changes) {
 	}
 	if c.whole {
 		for host, containers := range a.view.states {
-			for container, s := range containers {
-				a.names.SetServing(host, container, s.Serving())
+			for container := range containers {
+				a.names.SetServing(host, container, a.view.serves(host, container))
 			}
 		}
 		a.names.Forget(func(host, container string) bool {
@@ -188,6 +202,7 @@ func (a *agent) noticed(ctx context.Context, n news) {
 		a.containers, a.joined = n.containers, n.joined
 		a.host(ctx)
 		a.publishStates()
+		a.ports.stale = true
 	}
 	if n.resync {
 		a.asked = false

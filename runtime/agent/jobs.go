@@ -108,6 +108,7 @@ func (e errNotReady) Error() string { return string(e) }
 
 // finish takes a job's result in.
 func (a *agent) finish(ctx context.Context, r result) {
+	a.ports.stale = true // networks may stand that ports wait for
 	if r.listed {
 		a.finishList(ctx, r)
 		return

@@ -10,6 +10,7 @@ import (
 
 	"berth/placement"
 	"berth/runtime/engine"
+	"berth/runtime/ingress"
 	"berth/runtime/names"
 	"berth/runtime/overlay"
 )
@@ -58,7 +59,13 @@ func RunWith(ctx context.Context, c Config, e Engine, files Files, log *slog.Log
 	server := names.New(names.Config{Host: c.Host, ResolvConf: files.ResolvConf, Log: log})
 	defer server.Close()
 
-	a := newAgent(c, e, net, server, log)
+	in, err := ingress.Open(ingress.Config{Log: log})
+	if err != nil {
+		return fmt.Errorf("agent: %w", err)
+	}
+	defer in.Close()
+
+	a := newAgent(c, e, net, server, in, log)
 	log.Info("agent starts", "version", c.Version, "cluster", c.Cluster, "member", c.Store.Member != nil)
 
 	// The member stops after all that writes to the store.

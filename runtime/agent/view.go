@@ -23,6 +23,9 @@ type view struct {
 	guests    map[string]map[guest]placement.Endpoint  // network → who is on it by hand
 	states    map[string]map[string]ledger.State       // host → container
 	ready     map[string]bool                          // networks that this host has reported
+	ports     map[string]placement.PortRecord          // by the last part of the key
+	withdrawn map[string]map[string]bool               // host → container: about to be stopped
+	revision  int64                                    // of the last change that is in here
 }
 
 // record is a network's record with the revision of its last change.
@@ -45,6 +48,7 @@ type changes struct {
 	zones   map[string]bool // networks whose endpoints changed
 	local   bool            // endpoints of this host
 	serving []served
+	ports   bool // records of ports, or withdrawn containers: what a command waits for
 }
 
 type served struct {
@@ -55,12 +59,14 @@ type served struct {
 func newView(me string, log *slog.Logger) *view {
 	return &view{me: me, log: log, hosts: map[string]ledger.Host{}, networks: map[string]record{},
 		endpoints: map[string]map[string]placement.Endpoint{}, states: map[string]map[string]ledger.State{},
-		guests: map[string]map[guest]placement.Endpoint{}, ready: map[string]bool{}}
+		guests: map[string]map[guest]placement.Endpoint{}, ready: map[string]bool{}, ports: map[string]placement.PortRecord{},
+		withdrawn: map[string]map[string]bool{}}
 }
 
 // load makes a view of a snapshot.
 func load(me string, log *slog.Logger, s store.Snapshot) *view {
 	v := newView(me, log)
+	v.revision = s.Revision
 	var ignored changes
 	for _, p := range s.Pairs {
 		v.apply(store.Event{Pair: p}, &ignored)
@@ -80,6 +86,10 @@ func (v *view) apply(e store.Event, c *changes) {
 		v.applyNetwork(k[0], e, c)
 	} else if k := ledger.Split(e.Key, ledger.Hosts); len(k) == 1 {
 		v.applyHost(k[0], e, c)
+	} else if k := ledger.Split(e.Key, ledger.Ports); len(k) == 1 {
+		v.applyPort(k[0], e, c)
+	} else if k := ledger.Split(e.Key, ledger.Withdrawn); len(k) == 2 {
+		v.applyWithdrawn(k[0], k[1], e, c)
 	} else if k := ledger.Split(e.Key, ledger.Readies); len(k) == 2 && k[1] == v.me {
 		if e.Deleted {
 			delete(v.ready, k[0])
@@ -102,7 +112,38 @@ func (v *view) applyState(host, container string, e store.Event, c *changes) {
 	} else {
 		v.states[host][container] = s
 	}
-	c.serving = append(c.serving, served{host, container, s.Serving()})
+	c.serving = append(c.serving, served{host, container, v.serves(host, container)})
+}
+
+// serves reports whether a container is one to send others to.
+func (v *view) serves(host, container string) bool {
+	return v.states[host][container].Serving() && !v.withdrawn[host][container]
+}
+
+func (v *view) applyPort(key string, e store.Event, c *changes) {
+	var r placement.PortRecord
+	if !e.Deleted && !v.decode(e, &r) {
+		return
+	}
+	if e.Deleted {
+		delete(v.ports, key)
+	} else {
+		v.ports[key] = r
+	}
+	c.ports = true
+}
+
+func (v *view) applyWithdrawn(host, container string, e store.Event, c *changes) {
+	if e.Deleted {
+		delete(v.withdrawn[host], container)
+	} else {
+		if v.withdrawn[host] == nil {
+			v.withdrawn[host] = map[string]bool{}
+		}
+		v.withdrawn[host][container] = true
+	}
+	c.ports = true
+	c.serving = append(c.serving, served{host, container, v.serves(host, container)})
 }
 
 func (v *view) applyNetwork(name string, e store.Event, c *changes) {

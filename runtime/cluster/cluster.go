@@ -289,7 +289,16 @@ func assemble(inv *placement.Inventory, project string, snaps []engine.Snapshot,
 	if view == nil {
 		return o
 	}
-	o.Revision, o.Overlays, o.Guests = view.Revision, view.Networks, view.Guests
+	o.Revision, o.Overlays, o.Guests, o.Ingress = view.Revision, view.Networks, view.Guests, view.Ports
+	o.Unanswered = map[string]string{}
+	for i := range o.Hosts {
+		host := o.Hosts[i].Name
+		for port, problem := range view.Answers[host].Problems {
+			if o.Unanswered[port] == "" {
+				o.Unanswered[port] = "host " + host + ": " + problem
+			}
+		}
+	}
 	if p := view.Projects[project]; p != nil {
 		o.Recorded, o.Pins = p.Tasks, p.Pins
 	}

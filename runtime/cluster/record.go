@@ -30,9 +30,11 @@ type Records struct {
 	changed chan struct{}           // closed and replaced at each change of ready
 	broken  error                   // why the watch ended
 	since   map[string]int64        // network → revision of the record that a step wants to see applied
-	cancel  context.CancelFunc
-	done    chan struct{}
-	start   sync.Once
+	// recorded is the revision of the last change that a step has recorded.
+	recorded int64
+	cancel   context.CancelFunc
+	done     chan struct{}
+	start    sync.Once
 }
 
 // Records prepares the store for a plan of the project that was made from the last Observe.
@@ -73,6 +75,7 @@ func (r *Records) Commit(ctx context.Context, change *scheduler.Change) error {
 	for _, n := range change.Networks {
 		r.since[n.Name] = rev
 	}
+	r.recorded = rev
 	r.mu.Unlock()
 	return nil
 }

@@ -73,6 +73,9 @@ func convert(s *CreateSpec, by surroundings) (*creation, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, p := range s.Service.Ingress {
+		exposed[portKey(uint32(p.Target), p.Protocol)] = struct{}{}
+	}
 	c.Config = &container.Config{
 		Hostname: svc.Hostname, Domainname: svc.DomainName, User: svc.User, WorkingDir: svc.WorkingDir,
 		AttachStdout: true, AttachStderr: true, AttachStdin: s.OneOff && svc.StdinOpen,

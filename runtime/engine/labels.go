@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,7 @@ const (
 	labelCPUs    = "berth.cpus"      // reserved millicores
 	labelMemory  = "berth.memory"    // reserved bytes
 	labelCounted = "berth.resources" // GPUs and generic resources: "gpu=1,ssd=2"
+	labelIngress = "berth.ingress"   // ports in mode ingress: "80:8000/tcp,53:53/udp"
 	labelAgent   = "berth.agent"     // on berth's agent: its version
 	labelCluster = "berth.cluster"   // on berth's agent: the cluster's ID
 	labelSeed    = "berth.seed"      // on a volume that stands for a folder of the user's: "fixed" or "data"; on the container that fills one: the volume's name
@@ -94,6 +96,9 @@ func containerLabels(s *CreateSpec, imageID string) map[string]string {
 		labels[labelOneOff] = "False"
 		labels[labelNumber] = strconv.Itoa(s.Task.Number)
 		labels[labelTask] = s.Task.String()
+		if len(svc.Ingress) > 0 {
+			labels[labelIngress] = ingressLabel(svc.Ingress)
+		}
 	}
 	labels[labelBerth] = conversionVersion
 	if r := svc.Reservation; r.CPU > 0 {
@@ -124,9 +129,30 @@ func reservation(labels map[string]string) placement.Reservation {
 	return placement.Reservation{CPU: max(cpu, 0), Memory: max(memory, 0)}
 }
 
+// ingressLabel is the record of ports in mode ingress, which engines know nothing of.
+func ingressLabel(ports []placement.Port) string {
+	parts := make([]string, len(ports))
+	for i, p := range ports {
+		parts[i] = fmt.Sprintf("%d:%d/%s", p.Published, p.Target, p.Protocol)
+	}
+	return strings.Join(parts, ",")
+}
+
+// ingressPorts reads it.
+func ingressPorts(label string) []placement.Port {
+	var all []placement.Port
+	for part := range strings.SplitSeq(label, ",") {
+		var p placement.Port
+		if n, err := fmt.Sscanf(part, "%d:%d/%s", &p.Published, &p.Target, &p.Protocol); n == 3 && err == nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 // ownLabel reports whether a label is bookkeeping of compose or berth, not the user's.
 func ownLabel(key string) bool {
-	return strings.HasPrefix(key, composePrefix) || key == labelBerth || key == labelTask || key == labelCounted || key == labelCPUs || key == labelMemory
+	return strings.HasPrefix(key, composePrefix) || key == labelBerth || key == labelTask || key == labelCounted || key == labelCPUs || key == labelMemory || key == labelIngress
 }
 
 // ImageLabels are the labels of an image built for a service.

@@ -122,7 +122,7 @@ func listed(host string, c *container.Summary) placement.Container {
 		ID: c.ID, Name: containerName(c.Names), Host: host, State: c.State, Status: c.Status,
 		Image: c.Image, ImageID: c.ImageID, Command: c.Command, Created: time.Unix(c.Created, 0), Labels: c.Labels,
 		ConfigHash: c.Labels[labelConfigHash], Replaces: c.Labels[labelReplace], OneOff: c.Labels[labelOneOff] == "True",
-		Reservation: reservation(c.Labels), Resources: placement.ParseResources(c.Labels[labelCounted]), Networks: map[string]string{}, Ports: listedPorts(c.Ports),
+		Reservation: reservation(c.Labels), Resources: placement.ParseResources(c.Labels[labelCounted]), Networks: map[string]string{}, Ports: listedPorts(c.Ports), Ingress: ingressPorts(c.Labels[labelIngress]),
 	}
 	// The label is what images are looked up as; with the containerd store the list's ID is that of one platform.
 	if id := c.Labels[labelImage]; id != "" {

@@ -26,6 +26,10 @@ type Store interface {
 	Commit(ctx context.Context, c *scheduler.Change) error
 	// NetworkReady waits until the host's agent reports the network up (or says why it cannot be).
 	NetworkReady(ctx context.Context, network, host string) error
+	// PortAnswered waits until the agents of the hosts answer a port in mode ingress, or one says why it cannot.
+	PortAnswered(ctx context.Context, port string, hosts []string) error
+	// Withdraw tells all hosts that a container is about to be stopped, and waits a while until none sends it anything new.
+	Withdraw(ctx context.Context, host, container string) error
 	// NetworkGone waits until the host's agent reports the network gone, which the plan's Record step asked for.
 	NetworkGone(ctx context.Context, network, host string) error
 }

@@ -226,7 +226,7 @@ func newGraph(steps []scheduler.Step, limits Limits) *graph {
 // lane is the queue that a step stands in: its host's, or the one of steps that occupy no engine.
 func lane(s *scheduler.Step) string {
 	switch s.Kind {
-	case scheduler.Wait, scheduler.Record, scheduler.Forget:
+	case scheduler.Wait, scheduler.Record, scheduler.Forget, scheduler.Publish, scheduler.Withdraw:
 		return ""
 	case scheduler.Send:
 		return "" // those of one image begin together, whatever else their hosts are at

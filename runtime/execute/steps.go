@@ -29,6 +29,10 @@ func (r *runner) step(ctx context.Context, s *scheduler.Step) error {
 		return r.world.Store.Commit(ctx, r.plan.Change)
 	case scheduler.Forget:
 		return r.world.Store.Commit(ctx, r.plan.Forget)
+	case scheduler.Publish:
+		return r.world.Store.PortAnswered(ctx, s.Name, s.Hosts)
+	case scheduler.Withdraw:
+		return r.world.Store.Withdraw(ctx, s.Host, s.Name)
 	}
 	e, err := r.engine(s.Host)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"berth/scheduler"
 )
 
-// Allocation is rewritten by every transaction that adds a network or a block, so that two commands that chose
-// subnets, VNIs or blocks from the same view cannot both win.
+// Allocation is rewritten by every transaction that adds a network, a block or a port in mode ingress, so that two
+// commands that chose subnets, VNIs, blocks or ports from the same view cannot both win.
 const Allocation = Root + "allocation"
 
 // Txn turns a planner's change into one store transaction of the project. allocated is the revision at which the
@@ -27,7 +27,10 @@ func Txn(project string, c *scheduler.Change, allocated int64) (store.Txn, error
 	for _, n := range c.Networks {
 		put(NetworkKey(n.Name), n)
 	}
-	if len(c.Networks)+len(c.Endpoints) > 0 {
+	for _, r := range c.Ports {
+		put(PortKey(r.Protocol, r.Published), r)
+	}
+	if len(c.Networks)+len(c.Endpoints)+len(c.Ports) > 0 {
 		t.Compares = append(t.Compares, store.Compare{Key: Allocation, Modified: allocated})
 		t.Puts = append(t.Puts, store.Put{Key: Allocation})
 	}
@@ -39,6 +42,9 @@ func Txn(project string, c *scheduler.Change, allocated int64) (store.Txn, error
 	}
 	for volume, host := range c.Pins {
 		put(PinKey(project, volume), host)
+	}
+	for _, r := range c.DropPorts {
+		t.Deletes = append(t.Deletes, PortKey(r.Protocol, r.Published))
 	}
 	for _, n := range c.DropNetworks {
 		t.Deletes = append(t.Deletes, NetworkKey(n))

@@ -9,6 +9,10 @@
 //	berth/state/<host>/<container>          State, put by the agent under its lease
 //	berth/guests/<host>/<network>/<container>
 //	                                        placement.Endpoint of a container started by hand, put by the agent under its lease
+//	berth/ports/<protocol>-<port>           placement.PortRecord, put by the command line: a port in mode ingress
+//	berth/answers/<host>                    Answers, put by the agent under its lease: how far it is with these ports
+//	berth/withdrawn/<host>/<container>      "", put under a command's lease before it stops the container, deleted by the
+//	                                        agent once that does not run: nobody sends it anything new
 //	berth/projects/<project>/lock           Lock, under the command's lease
 //	berth/projects/<project>/tasks/<task>   placement.TaskRecord
 //	berth/projects/<project>/pins/<volume>  host name
@@ -18,6 +22,7 @@ package ledger
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,6 +39,9 @@ const (
 	Endpoints = Root + "endpoints/"
 	States    = Root + "state/"
 	Guests    = Root + "guests/"
+	Ports     = Root + "ports/"
+	Answering = Root + "answers/"
+	Withdrawn = Root + "withdrawn/"
 	Projects  = Root + "projects/"
 	Secrets   = Root + "secrets/"
 	Configs   = Root + "configs/"
@@ -107,6 +115,15 @@ type State struct {
 // Serving reports whether names should answer with the container: running, and healthy if it has a check.
 func (s State) Serving() bool { return s.Running && (s.Health == "" || s.Health == "healthy") }
 
+// Answers says how far a host is with the ports in mode ingress.
+type Answers struct {
+	// Revision is the store revision of which everything about ports has been done: who has changed a record, or has
+	// withdrawn a container, waits for this to reach the revision of the change.
+	Revision int64 `json:"revision"`
+	// Problems are why the host does not answer a port: by port as placement.Port.String has it, a sentence.
+	Problems map[string]string `json:"problems,omitempty"`
+}
+
 // Lock names the command that works on a project, so that one on the same machine can tell whether it still lives.
 type Lock struct {
 	Machine string `json:"machine"`
@@ -137,6 +154,17 @@ func StateKey(host, container string) string { return States + host + "/" + cont
 func GuestKey(e placement.Endpoint) string {
 	return Guests + e.Host + "/" + e.Network + "/" + e.Container
 }
+
+// PortKey is the key of a port in mode ingress.
+func PortKey(protocol string, published uint16) string {
+	return Ports + protocol + "-" + strconv.Itoa(int(published))
+}
+
+// AnswersKey is where a host's agent says how far it is with ports.
+func AnswersKey(host string) string { return Answering + host }
+
+// WithdrawnKey says that a container is about to be stopped.
+func WithdrawnKey(host, container string) string { return Withdrawn + host + "/" + container }
 
 // ProjectPrefix holds what the store knows of one project beside its networks.
 func ProjectPrefix(project string) string { return Projects + project + "/" }

@@ -19,6 +19,8 @@ type View struct {
 	Ready     map[string]Ready // by "<network>/<host>"
 	Endpoints []placement.Endpoint
 	Guests    []placement.Endpoint // containers that are on networks by hand
+	Ports     []placement.PortRecord
+	Answers   map[string]Answers // by host
 	Projects  map[string]*Project
 	Objects   map[string]Object // by "<kind>/<name>"
 }
@@ -34,7 +36,7 @@ type Project struct {
 func Decode(s store.Snapshot) (*View, error) {
 	v := &View{
 		Revision: s.Revision, Revisions: map[string]int64{}, Hosts: map[string]Host{}, Alive: map[string]bool{}, Ready: map[string]Ready{},
-		Projects: map[string]*Project{}, Objects: map[string]Object{},
+		Projects: map[string]*Project{}, Objects: map[string]Object{}, Answers: map[string]Answers{},
 	}
 	for _, p := range s.Pairs {
 		if err := v.add(p); err != nil {
@@ -82,6 +84,18 @@ func (v *View) add(p store.Pair) error {
 		var e placement.Endpoint
 		err := json.Unmarshal(p.Value, &e)
 		v.Guests = append(v.Guests, e)
+		return err
+	}
+	if k := Split(p.Key, Ports); len(k) == 1 {
+		var r placement.PortRecord
+		err := json.Unmarshal(p.Value, &r)
+		v.Ports = append(v.Ports, r)
+		return err
+	}
+	if k := Split(p.Key, Answering); len(k) == 1 {
+		var a Answers
+		err := json.Unmarshal(p.Value, &a)
+		v.Answers[k[0]] = a
 		return err
 	}
 	for kind, prefix := range map[string]string{Secret: Secrets, Config: Configs} {
