@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // order is a number, a size or a version that others are compared with. All is exact: no floating point.
@@ -35,15 +34,30 @@ func orderOf(key, s string) (order, bool) {
 
 type number struct{ value *big.Rat }
 
-// written compiles a pattern when it is first asked for: most commands compare no numbers, and these take a millisecond.
-func written(pattern string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+// Numbers are this long and versions this deep at most. The patterns do not count: one that does takes a hundred times as long to
+// compile, in every command.
+const (
+	longestNumber  = 40 // digits
+	deepestVersion = 10 // numbers
+)
+
+// tooLong reports whether a number in a text is longer than any that makes sense.
+func tooLong(s string) bool {
+	run := 0
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			run = 0
+		} else if run++; run > longestNumber {
+			return true
+		}
+	}
+	return false
 }
 
-var decimal = written(`^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?$`)
+var decimal = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?$`)
 
 func readNumber(s string) (*big.Rat, bool) {
-	if !decimal().MatchString(s) {
+	if !decimal.MatchString(s) || tooLong(s) {
 		return nil, false
 	}
 	return new(big.Rat).SetString(s)
@@ -63,11 +77,11 @@ func (number) name() string { return "number" }
 
 type size struct{ bytes *big.Rat }
 
-var amount = written(`^([0-9]{1,40}(?:\.[0-9]{1,40})?) ?([bB]|[kKmMgGtTpP](?:[iI]?[bB])?)$`)
+var amount = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([bB]|[kKmMgGtTpP](?:[iI]?[bB])?)$`)
 
 // readSize reads 512m, 16g, 1.5GiB, 100b; units are powers of 1024, as everywhere in docker.
 func readSize(s string) (*big.Rat, bool) {
-	m := amount().FindStringSubmatch(s)
+	m := amount.FindStringSubmatch(s)
 	if m == nil {
 		return nil, false
 	}
@@ -99,11 +113,11 @@ type version struct {
 	count   string   // of before: "1" of rc1
 }
 
-var dotted = written(`^[vV]?([0-9]{1,40}(?:\.[0-9]{1,40}){0,9})(?:-(alpha|beta|dev|pre|rc)[.-]?([0-9]{0,40}))?(?:[^0-9.].*)?$`)
+var dotted = regexp.MustCompile(`^[vV]?([0-9]+(?:\.[0-9]+)*)(?:-(alpha|beta|dev|pre|rc)[.-]?([0-9]*))?(?:[^0-9.].*)?$`)
 
 func readVersion(s string) (version, bool) {
-	m := dotted().FindStringSubmatch(s)
-	if m == nil {
+	m := dotted.FindStringSubmatch(s)
+	if m == nil || tooLong(m[1]) || tooLong(m[3]) || strings.Count(m[1], ".") >= deepestVersion {
 		return version{}, false
 	}
 	v := version{before: m[2], count: strings.TrimLeft(m[3], "0")}
