@@ -11,6 +11,7 @@ import (
 	"berth/placement"
 	"berth/runtime/ingress"
 	"berth/runtime/ledger"
+	"berth/runtime/store"
 )
 
 // ports is what the loop knows of ports in mode ingress.
@@ -188,6 +189,37 @@ func (a *agent) returnWithdrawn() {
 			a.publish.delete(ledger.WithdrawnKey(a.config.Host, name))
 		}
 	}
+}
+
+// serves reports whether a container is one to send others to.
+func (v *view) serves(host, container string) bool {
+	return v.states[host][container].Serving() && !v.withdrawn[host][container]
+}
+
+func (v *view) applyPort(key string, e store.Event, c *changes) {
+	var r placement.PortRecord
+	if !e.Deleted && !v.decode(e, &r) {
+		return
+	}
+	if e.Deleted {
+		delete(v.ports, key)
+	} else {
+		v.ports[key] = r
+	}
+	c.ports = true
+}
+
+func (v *view) applyWithdrawn(host, container string, e store.Event, c *changes) {
+	if e.Deleted {
+		delete(v.withdrawn[host], container)
+	} else {
+		if v.withdrawn[host] == nil {
+			v.withdrawn[host] = map[string]bool{}
+		}
+		v.withdrawn[host][container] = true
+	}
+	c.ports = true
+	c.serving = append(c.serving, served{host, container, v.serves(host, container)})
 }
 
 // verifyPorts looks whether the kernel still has what was written, and tries again what failed.

@@ -115,37 +115,6 @@ func (v *view) applyState(host, container string, e store.Event, c *changes) {
 	c.serving = append(c.serving, served{host, container, v.serves(host, container)})
 }
 
-// serves reports whether a container is one to send others to.
-func (v *view) serves(host, container string) bool {
-	return v.states[host][container].Serving() && !v.withdrawn[host][container]
-}
-
-func (v *view) applyPort(key string, e store.Event, c *changes) {
-	var r placement.PortRecord
-	if !e.Deleted && !v.decode(e, &r) {
-		return
-	}
-	if e.Deleted {
-		delete(v.ports, key)
-	} else {
-		v.ports[key] = r
-	}
-	c.ports = true
-}
-
-func (v *view) applyWithdrawn(host, container string, e store.Event, c *changes) {
-	if e.Deleted {
-		delete(v.withdrawn[host], container)
-	} else {
-		if v.withdrawn[host] == nil {
-			v.withdrawn[host] = map[string]bool{}
-		}
-		v.withdrawn[host][container] = true
-	}
-	c.ports = true
-	c.serving = append(c.serving, served{host, container, v.serves(host, container)})
-}
-
 func (v *view) applyNetwork(name string, e store.Event, c *changes) {
 	var r record
 	if !e.Deleted && !v.decode(e, &r.Network) {

@@ -21,7 +21,9 @@ type Flows struct {
 }
 
 // Empty reports whether there are none.
-func (f Flows) Empty() bool { return len(f.Gone)+len(f.Left)+len(f.Opened) == 0 && f.Kept == nil }
+func (f Flows) Empty() bool {
+	return len(f.Gone)+len(f.Left)+len(f.Opened) == 0 && (f.Kept == nil || len(f.Subnets) == 0)
+}
 
 // MatchConntrackFlow is netlink's filter interface.
 func (f Flows) MatchConntrackFlow(c *netlink.ConntrackFlow) bool {
