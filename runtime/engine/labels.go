@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -49,8 +50,11 @@ const (
 	NumberLabel      = labelNumber      // of a replica, from 1
 	OneOffLabel      = labelOneOff      // "True" on one-offs
 	ConfigFilesLabel = labelConfigFiles // absolute paths, joined by commas
-	ComposePrefix    = composePrefix    // of all labels that docker compose keeps its books in
-	BerthPrefix      = berthPrefix      // of berth's own
+	ConfigHashLabel  = labelConfigHash
+	NetworkKeyLabel  = labelNetwork  // of a network: its key in the file
+	ReplaceLabel     = labelReplace  // name of the container that this one was made to replace
+	ComposePrefix    = composePrefix // of all labels that docker compose keeps its books in
+	BerthPrefix      = berthPrefix   // of berth's own
 )
 
 // ComposeVersion is the docker compose release whose way of making containers berth follows.
@@ -105,6 +109,11 @@ func containerLabels(s *CreateSpec, imageID string) map[string]string {
 	if len(svc.Resources) > 0 {
 		labels[labelCounted] = svc.Resources.String()
 	}
+	if s.Cluster {
+		if b, err := json.Marshal(placement.ContainerRecord{Endpoints: s.Endpoints, Pins: s.Pins}); err == nil {
+			labels[placement.RecordLabel] = string(b)
+		}
+	}
 	return labels
 }
 
@@ -126,7 +135,7 @@ func reservation(labels map[string]string) placement.Reservation {
 
 // ownLabel reports whether a label is bookkeeping of compose or berth, not the user's.
 func ownLabel(key string) bool {
-	return strings.HasPrefix(key, composePrefix) || key == labelBerth || key == labelTask || key == labelCounted || key == labelCPUs || key == labelMemory
+	return strings.HasPrefix(key, composePrefix) || key == labelBerth || key == labelTask || key == placement.RecordLabel || key == labelCounted || key == labelCPUs || key == labelMemory
 }
 
 // ImageLabels are the labels of an image built for a service.
