@@ -473,6 +473,12 @@ type TaskRecord struct {
 	Instead int `json:"instead,omitempty"`
 }
 
+// ContainerRecord is what the store knows of a container beside what its other labels say.
+type ContainerRecord struct {
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+	Pins      []string   `json:"pins,omitempty"` // engine names of volumes that tie the task to this host
+}
+
 // Network is an overlay network: its address space and members.
 type Network struct {
 	Name     string            `json:"name"` // engine name, unique in the cluster

@@ -9,6 +9,10 @@ import (
 // networks without it.
 const NetworkLabel = "berth.network"
 
+// RecordLabel is on what belongs to a cluster, so that a lost store can be rebuilt: on an engine network that an agent
+// made the Network as JSON, without labels and with this host's block only; on a task's container its ContainerRecord.
+const RecordLabel = "berth.record"
+
 // ContainerName is the final name of a service's n-th container: container_name, or <project>-<service>-<n>.
 func (p *Project) ContainerName(s *Service, n int) string {
 	if s.ContainerName != "" {

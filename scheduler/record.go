@@ -33,6 +33,20 @@ func (u *upper) record() error {
 	return nil
 }
 
+// pinsOf names the volumes that tie a task to the host where it is placed.
+func (u *upper) pinsOf(t *task) []string {
+	if !u.o.Cluster {
+		return nil
+	}
+	var names []string
+	for _, v := range u.needs.Sticky(t.set.service) {
+		if u.needs.Pinned(v.Name) == t.host() {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}
+
 // forgetTasks drops the records of tasks that are gone: scaled down, orphaned and removed, or lost.
 func (u *upper) forgetTasks() {
 	for _, t := range u.w.recorded {

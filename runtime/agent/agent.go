@@ -41,6 +41,8 @@ type agent struct {
 	jobs      sync.WaitGroup
 	slots     chan struct{} // bounds engine jobs
 	connected atomic.Bool
+	memory    *memory
+	epochTold string // what the loop was last told; the session's own
 
 	// All below belongs to the loop.
 	view       *view // nil until the store was read
@@ -59,12 +61,15 @@ type agent struct {
 	relist     bool            // another one is wanted
 	ended      int             // jobs of networks that have ended
 	ports      ports
-	firewall   string // complaint about the host's firewall last logged
+	firewall   string   // complaint about the host's firewall last logged
+	epoch      string   // in which the store was told what runs here; "" before
+	problems   []string // with what it was told
 }
 
 func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in *ingress.Ingress, log *slog.Logger) *agent {
 	return &agent{config: c, engine: e, net: net, names: server, ingress: in, log: log,
 		publish: newPublisher(log), observe: newObserver(e, log),
+		memory:  recall(""),
 		updates: make(chan update, 256), results: make(chan result), slots: make(chan struct{}, jobLimit),
 		nets: map[string]*network{}, zones: map[string]bool{}, warned: map[string]bool{}}
 }
@@ -102,6 +107,7 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 			continue
 		case <-tick.C:
 			a.refresh()
+			a.remember()
 			a.names.Reload()
 			a.list(ctx)
 			a.reconcile(ctx)
@@ -116,10 +122,14 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 func (a *agent) take(u update) changes {
 	var c changes
 	for {
-		if u.snapshot != nil {
+		switch {
+		case u.told != nil:
+			a.epoch, a.problems = u.told.epoch, u.told.problems
+			a.refresh()
+		case u.snapshot != nil:
 			a.view = load(a.config.Host, a.log, *u.snapshot)
 			c = changes{whole: true}
-		} else if a.view != nil {
+		case a.view != nil:
 			for _, e := range u.batch.Events {
 				a.view.apply(e, &c)
 			}
@@ -136,6 +146,9 @@ func (a *agent) take(u update) changes {
 // act brings the host in line with what changed in the store: first how frames find their way, then names, then what
 // takes longer.
 func (a *agent) act(ctx context.Context, c changes) {
+	if a.view == nil {
+		return // the store was told something, and has not been read yet
+	}
 	switch {
 	case c.whole || c.links:
 		a.reconcile(ctx)
@@ -291,6 +304,7 @@ func (a *agent) refresh() {
 	}
 	a.publish.set(ledger.HostKey(a.config.Host), ledger.Host{
 		Name: a.config.Host, Engine: a.facts, VTEP: u.Addr, Device: u.Device, MTU: u.MTU, Routes: routes, Agent: a.config.Version,
+		Epoch: a.epoch, Problems: a.problems,
 	}, false)
 	a.publish.set(ledger.AliveKey(a.config.Host), "", true)
 }

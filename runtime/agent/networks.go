@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -43,6 +44,11 @@ func (a *agent) wanted(r record, mtu int) made {
 		labels = map[string]string{}
 	}
 	labels[placement.NetworkLabel] = strconv.FormatUint(uint64(r.VNI), 10)
+	rec := r.Network
+	rec.Labels, rec.Blocks = nil, map[string]placement.Block{a.config.Host: block}
+	if b, err := json.Marshal(rec); err == nil {
+		labels[placement.RecordLabel] = string(b)
+	}
 	spec := engine.BridgeNetwork{
 		Name: r.Name, Bridge: overlay.BridgeName(r.VNI), Subnet: r.Subnet, Range: block.Range, Gateway: block.Gateway,
 		MTU: mtu, Internal: r.Internal, Options: r.Options, Labels: labels,

@@ -24,6 +24,8 @@ const publishBatch = 400
 type publisher struct {
 	log  *slog.Logger
 	wake chan struct{} // of size 1
+	// renewed, of size 1, has something in it when a lease was taken because the one before ended.
+	renewed chan struct{}
 
 	mu    sync.Mutex
 	want  map[string]value
@@ -37,7 +39,7 @@ type value struct {
 }
 
 func newPublisher(log *slog.Logger) *publisher {
-	return &publisher{log: log, wake: make(chan struct{}, 1), want: map[string]value{}, dirty: map[string]bool{}}
+	return &publisher{log: log, wake: make(chan struct{}, 1), renewed: make(chan struct{}, 1), want: map[string]value{}, dirty: map[string]bool{}}
 }
 
 // set makes a key hold v as JSON.
@@ -84,7 +86,7 @@ func (p *publisher) has(key string) bool {
 // run holds a lease and writes until ctx ends. It leaves the lease to run out by itself: an agent that comes back
 // within its time has lost nothing in the eyes of others.
 func (p *publisher) run(ctx context.Context, st store.Store) {
-	for ctx.Err() == nil {
+	for anew := false; ctx.Err() == nil; anew = true {
 		var lease *store.Lease
 		if retry(ctx, p.log, "grant of the host's lease", func(ctx context.Context) (err error) {
 			lease, err = st.Lease(ctx, leaseTTL)
@@ -92,17 +94,28 @@ func (p *publisher) run(ctx context.Context, st store.Store) {
 		}) != nil {
 			return
 		}
-		p.mu.Lock()
-		for key, v := range p.want {
-			p.dirty[key] = p.dirty[key] || v.leased || v.bytes == nil
+		p.all()
+		if anew {
+			select {
+			case p.renewed <- struct{}{}:
+			default:
+			}
 		}
-		p.mu.Unlock()
-		p.poke()
 		p.write(ctx, st, lease)
 		if ctx.Err() == nil {
 			p.log.Warn("host's lease ended, taking a new one")
 		}
 	}
+}
+
+// all has every key written again: under a new lease, or into a store that lost them.
+func (p *publisher) all() {
+	p.mu.Lock()
+	for key := range p.want {
+		p.dirty[key] = true
+	}
+	p.mu.Unlock()
+	p.poke()
 }
 
 // write commits what is dirty until the lease is lost.

@@ -20,12 +20,14 @@ type Files struct {
 	CA, Cert, Key string
 	Data          string // folder of the store member
 	Marker        string // see overlay.Config
+	Memory        string // see memory; "" keeps none
 	ResolvConf    string // "" is /etc/resolv.conf
 }
 
 // DefaultFiles are the paths inside the agent's container.
 func DefaultFiles() Files {
-	return Files{CA: CAFile, Cert: CertFile, Key: KeyFile, Data: DataDir, Marker: filepath.Join(Dir, "bridge-netfilter")}
+	return Files{CA: CAFile, Cert: CertFile, Key: KeyFile, Data: DataDir, Marker: filepath.Join(Dir, "bridge-netfilter"),
+		Memory: filepath.Join(Dir, "store-seen.json")}
 }
 
 // Run is the agent: it returns when ctx ends (nil), or with an error when it cannot begin. It leaves everything on
@@ -66,6 +68,7 @@ func RunWith(ctx context.Context, c Config, e Engine, files Files, log *slog.Log
 	defer in.Close()
 
 	a := newAgent(c, e, net, server, in, log)
+	a.memory = recall(files.Memory)
 	log.Info("agent starts", "version", c.Version, "cluster", c.Cluster, "member", c.Store.Member != nil)
 
 	// The member stops after all that writes to the store.

@@ -9,10 +9,12 @@ import (
 	"berth/runtime/store"
 )
 
-// update is news from the store: a whole snapshot, or the events of one revision.
+// update is news from the store: a whole snapshot, or the events of one revision; or that the store was told what runs
+// here.
 type update struct {
 	snapshot *store.Snapshot
 	batch    store.Batch
+	told     *told
 }
 
 // session connects to the store and follows and writes it until ctx ends. Nothing that stands on the host depends on
@@ -43,21 +45,43 @@ func (a *agent) follow(ctx context.Context, st store.Store) {
 		}) != nil {
 			return
 		}
+		if knows, err := a.knows(ctx, st, snap); err != nil {
+			return
+		} else if !knows {
+			continue // it has been told meanwhile
+		}
 		if !a.tell(ctx, update{snapshot: &snap}) {
 			return
 		}
-		for b := range st.Watch(ctx, ledger.Root, snap.Revision) {
-			if b.Err != nil {
-				if ctx.Err() == nil && !errors.Is(b.Err, store.ErrCompacted) {
-					a.log.Warn("store watch broke, reading anew", "err", b.Err)
-					_ = sleep(ctx, firstPause)
-				}
-				break
-			}
-			if !a.tell(ctx, update{batch: b}) {
-				return
-			}
+		a.watch(ctx, st, snap.Revision)
+	}
+}
+
+// watch sends each change to the loop, until the store has to be read anew.
+func (a *agent) watch(ctx context.Context, st store.Store, after int64) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	batches := st.Watch(ctx, ledger.Root, after)
+	for {
+		var b store.Batch
+		select {
+		case b = <-batches:
+		case <-a.publish.renewed:
+			// Its lease ended: perhaps for want of a store that had it. The watch would not see that it has gone back.
+			a.log.Info("reading the store anew")
+			return
 		}
+		if b.Err != nil {
+			if ctx.Err() == nil && !errors.Is(b.Err, store.ErrCompacted) {
+				a.log.Warn("store watch broke, reading anew", "err", b.Err)
+				_ = sleep(ctx, firstPause)
+			}
+			return
+		}
+		if a.another(b) || !a.tell(ctx, update{batch: b}) {
+			return
+		}
+		a.memory.at(b.Revision)
 	}
 }
 

@@ -111,7 +111,7 @@ func (c *Cluster) triage(snaps []engine.Snapshot, view *ledger.View, version str
 			t.stale = append(t.stale, s.Host.Name)
 		case s.Agent.State == "exited":
 			t.asleep = append(t.asleep, s.Host.Name)
-		case s.Agent.State != "running" || !view.Alive[s.Host.Name] || view.Hosts[s.Host.Name].Agent != version:
+		case s.Agent.State != "running" || !view.Alive[s.Host.Name] || view.Hosts[s.Host.Name].Agent != version || !view.Told(s.Host.Name):
 			t.quiet = append(t.quiet, s.Host.Name)
 		}
 	}
@@ -217,7 +217,7 @@ func (c *Cluster) settle(ctx context.Context, hosts []string, version string) er
 			return err
 		}
 		silent := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool {
-			return v.Alive[h] && v.Hosts[h].Agent == version
+			return v.Alive[h] && v.Hosts[h].Agent == version && v.Told(h)
 		})
 		if len(silent) == 0 {
 			return nil

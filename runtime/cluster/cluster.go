@@ -183,7 +183,7 @@ func (c *Cluster) Observe(ctx context.Context, name string, project *placement.P
 		}
 		return assemble(c.inv, name, snaps, nil), nil
 	}
-	view, err := c.View(ctx)
+	view, err := c.usable(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +214,7 @@ func (c *Cluster) Look(ctx context.Context, name string, project *placement.Proj
 	var view *ledger.View
 	if c.store != nil {
 		var err error
-		if view, err = c.View(ctx); err != nil {
+		if view, err = c.usable(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -223,6 +223,9 @@ func (c *Cluster) Look(ctx context.Context, name string, project *placement.Proj
 		return nil, err
 	}
 	if view != nil {
+		if view, err = c.awaitTold(ctx, snaps, view); err != nil {
+			return nil, err
+		}
 		if err := c.furnish(ctx, project, view); err != nil {
 			return nil, err
 		}

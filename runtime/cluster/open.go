@@ -129,7 +129,7 @@ func (c *Cluster) openExternal(ctx context.Context) error {
 
 // externalID reads the cluster's ID from an external store, writing one the first time.
 func (c *Cluster) externalID(ctx context.Context) (string, error) {
-	const key = ledger.Root + "cluster"
+	const key = ledger.ClusterKey
 	for {
 		snap, err := c.store.Get(ctx, key)
 		if err != nil {
@@ -140,7 +140,13 @@ func (c *Cluster) externalID(ctx context.Context) (string, error) {
 				return string(p.Value), nil
 			}
 		}
-		id := newID()
+		id, err := c.agentsCluster(ctx)
+		if err != nil {
+			return "", err
+		}
+		if id == "" {
+			id = newID()
+		}
 		_, err = c.store.Commit(ctx, store.Txn{
 			Compares: []store.Compare{{Key: key}},
 			Puts:     []store.Put{{Key: key, Value: []byte(id)}},
@@ -152,6 +158,21 @@ func (c *Cluster) externalID(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+}
+
+// agentsCluster is the cluster that the hosts' agents belong to, "" when there are none: a store without an ID may have
+// been emptied.
+func (c *Cluster) agentsCluster(ctx context.Context) (string, error) {
+	snaps, err := c.Snapshots(ctx, engine.Query{Light: true}, nil)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range snaps {
+		if s.Agent != nil && s.Agent.State != "created" {
+			return s.Agent.Cluster, nil
+		}
+	}
+	return "", nil
 }
 
 // directTime is how long the direct way to a member's port may take before the relay is used: far more than a LAN's

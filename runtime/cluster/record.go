@@ -60,6 +60,11 @@ func (r *Records) Close() {
 // since the plan was made, or when the project's lock is no longer held. What an external store refuses as too large
 // (etcd as it comes takes 128 operations) goes in parts.
 func (r *Records) Commit(ctx context.Context, change *scheduler.Change) error {
+	if len(change.Networks)+len(change.Endpoints) > 0 && r.c.view != nil {
+		if err := r.c.allTold(r.c.view); err != nil {
+			return err
+		}
+	}
 	t, err := ledger.Txn(r.project, change, r.allocated)
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ type CreateSpec struct {
 	// no service aliases: the agents answer names there.
 	Endpoints []placement.Endpoint
 	Resolvers []netip.Addr      // name servers that come before the service's own dns:
+	Pins      []string          // engine names of volumes that tie the task to its host; for its label
 	Inherit   []placement.Mount // anonymous volumes to take over; Source is the engine volume name
 	ShareWith map[string]string // service → container name or ID whose namespaces or volumes it uses
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -51,8 +52,11 @@ const (
 	NumberLabel      = labelNumber      // of a replica, from 1
 	OneOffLabel      = labelOneOff      // "True" on one-offs
 	ConfigFilesLabel = labelConfigFiles // absolute paths, joined by commas
-	ComposePrefix    = composePrefix    // of all labels that docker compose keeps its books in
-	BerthPrefix      = berthPrefix      // of berth's own
+	ConfigHashLabel  = labelConfigHash
+	NetworkKeyLabel  = labelNetwork  // of a network: its key in the file
+	ReplaceLabel     = labelReplace  // name of the container that this one was made to replace
+	ComposePrefix    = composePrefix // of all labels that docker compose keeps its books in
+	BerthPrefix      = berthPrefix   // of berth's own
 )
 
 // ComposeVersion is the docker compose release whose way of making containers berth follows.
@@ -110,6 +114,11 @@ func containerLabels(s *CreateSpec, imageID string) map[string]string {
 	if len(svc.Resources) > 0 {
 		labels[labelCounted] = svc.Resources.String()
 	}
+	if s.Cluster {
+		if b, err := json.Marshal(placement.ContainerRecord{Endpoints: s.Endpoints, Pins: s.Pins}); err == nil {
+			labels[placement.RecordLabel] = string(b)
+		}
+	}
 	return labels
 }
 
@@ -152,7 +161,7 @@ func ingressPorts(label string) []placement.Port {
 
 // ownLabel reports whether a label is bookkeeping of compose or berth, not the user's.
 func ownLabel(key string) bool {
-	return strings.HasPrefix(key, composePrefix) || key == labelBerth || key == labelTask || key == labelCounted || key == labelCPUs || key == labelMemory || key == labelIngress
+	return strings.HasPrefix(key, composePrefix) || key == labelBerth || key == labelTask || key == placement.RecordLabel || key == labelCounted || key == labelCPUs || key == labelMemory || key == labelIngress
 }
 
 // ImageLabels are the labels of an image built for a service.

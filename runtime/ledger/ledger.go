@@ -1,6 +1,8 @@
 // Package ledger is what berth keeps in the store: the keys, and the records under them as JSON. The command line
 // and the agents both read and write it, so a change here is a change of protocol.
 //
+//	berth/epoch                             Epoch, put by the first agent, and by who finds that the store has lost something
+//	berth/cluster                           the cluster's ID
 //	berth/hosts/<host>                      Host, put by the host's agent
 //	berth/alive/<host>                      "", under the agent's lease: absent means the host is lost
 //	berth/networks/<network>                placement.Network, put by the command line
@@ -77,6 +79,10 @@ type Host struct {
 	Routes []netip.Prefix `json:"routes"` // what the host routes, without berth's own bridges
 	Agent  string         `json:"agent"`  // the agent's version
 	Engine Engine         `json:"facts"`  // what the engine says of itself
+	// Epoch is the ID of the Epoch in which the host has told all that runs on it; "" before.
+	Epoch string `json:"epoch,omitempty"`
+	// Problems are sentences about what runs on the host and could not be told: another host has its address or name.
+	Problems []string `json:"problems,omitempty"`
 }
 
 // Engine is what a host's engine says of itself. The agent asks when it connects to the engine, so that commands need

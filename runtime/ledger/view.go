@@ -12,6 +12,9 @@ import (
 type View struct {
 	Revision  int64
 	Allocated int64 // revision of the Allocation key; 0 when absent
+	Epoch     Epoch // zero when absent
+	Began     int64 // revision of the Epoch; 0 when absent
+	Cluster   string
 	Hosts     map[string]Host
 	Alive     map[string]bool
 	Networks  []placement.Network
@@ -49,6 +52,14 @@ func Decode(s store.Snapshot) (*View, error) {
 func (v *View) add(p store.Pair) error {
 	if p.Key == Allocation {
 		v.Allocated = p.Modified
+		return nil
+	}
+	if p.Key == EpochKey {
+		v.Began = p.Modified
+		return json.Unmarshal(p.Value, &v.Epoch)
+	}
+	if p.Key == ClusterKey {
+		v.Cluster = string(p.Value)
 		return nil
 	}
 	if k := Split(p.Key, Hosts); len(k) == 1 {

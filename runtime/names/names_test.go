@@ -115,6 +115,10 @@ func TestServingMayBeToldBeforeTheEndpointIsKnown(t *testing.T) {
 	if find() != 0 {
 		t.Error("still found after its host's word was forgotten; another host's container of the name is not it")
 	}
+	s.SetServing("b", "shop-db-1", true)
+	if find() != 1 {
+		t.Error("not found when its host's word comes again, after the name")
+	}
 }
 
 func TestFarTasksAreGivenInRandomOrder(t *testing.T) {

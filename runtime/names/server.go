@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,13 +74,17 @@ func (s *Server) SetServing(host, container string, serving bool) {
 	s.flag(task{host, container}).Store(serving)
 }
 
-// Forget drops what is known of containers that keep does not want, for the memory of those long gone.
+// Forget drops what is known of containers that keep does not want, for the memory of those long gone. The flag of one that
+// has a name stays, and says no: its state may come.
 func (s *Server) Forget(keep func(host, container string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for t, flag := range s.flags {
-		if !keep(t.host, t.container) {
-			flag.Store(false)
+		if keep(t.host, t.container) {
+			continue
+		}
+		flag.Store(false)
+		if !slices.ContainsFunc(s.current.Load().zones, func(z *zone) bool { return z.containers[t] != nil }) {
 			delete(s.flags, t)
 		}
 	}
