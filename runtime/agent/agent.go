@@ -60,6 +60,7 @@ type agent struct {
 	ended      int             // jobs of networks that have ended
 	ports      ports
 	firewall   string // complaint about the host's firewall last logged
+	encryption encryption
 }
 
 func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in *ingress.Ingress, log *slog.Logger) *agent {
@@ -146,6 +147,9 @@ func (a *agent) act(ctx context.Context, c changes) {
 			a.log.Warn("entries not written, comparing everything", "err", err)
 			a.reconcile(ctx)
 		}
+	}
+	if c.keys && !c.whole && !c.links {
+		a.encrypt(ctx)
 	}
 	a.setZones(c)
 	for _, s := range c.serving {
@@ -291,6 +295,7 @@ func (a *agent) refresh() {
 	}
 	a.publish.set(ledger.HostKey(a.config.Host), ledger.Host{
 		Name: a.config.Host, Engine: a.facts, VTEP: u.Addr, Device: u.Device, MTU: u.MTU, Routes: routes, Agent: a.config.Version,
+		WireGuard: a.encryption.published(),
 	}, false)
 	a.publish.set(ledger.AliveKey(a.config.Host), "", true)
 }

@@ -3,6 +3,7 @@
 //
 //	berth/hosts/<host>                      Host, put by the host's agent
 //	berth/alive/<host>                      "", under the agent's lease: absent means the host is lost
+//	berth/encryption                        Encryption, put by the command line
 //	berth/networks/<network>                placement.Network, put by the command line
 //	berth/ready/<network>/<host>            Ready, put by the agent while bridge, tunnel and engine network stand
 //	berth/endpoints/<network>/<container>   placement.Endpoint, put by the command line
@@ -77,6 +78,8 @@ type Host struct {
 	Routes []netip.Prefix `json:"routes"` // what the host routes, without berth's own bridges
 	Agent  string         `json:"agent"`  // the agent's version
 	Engine Engine         `json:"facts"`  // what the engine says of itself
+
+	WireGuard *WireGuard `json:"wireguard,omitempty"` // while the host is on an encrypted network
 }
 
 // Engine is what a host's engine says of itself. The agent asks when it connects to the engine, so that commands need
