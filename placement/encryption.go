@@ -3,7 +3,14 @@ package placement
 import (
 	"fmt"
 	"strconv"
+	"time"
 )
+
+// EncryptionSettings are how encrypted networks get from host to host.
+type EncryptionSettings struct {
+	Port   int           // UDP; 0 is berth's own choice
+	Rotate time.Duration // age at which a host changes its key; 0 is berth's own choice
+}
 
 // EncryptedOption is the driver option of a network whose traffic between hosts is encrypted. Swarm takes it with an
 // empty value as well.

@@ -137,6 +137,9 @@ func (a *agent) take(u update) changes {
 // act brings the host in line with what changed in the store: first how frames find their way, then names, then what
 // takes longer.
 func (a *agent) act(ctx context.Context, c changes) {
+	if c.whole {
+		a.refresh()
+	}
 	switch {
 	case c.whole || c.links:
 		a.reconcile(ctx)
@@ -286,8 +289,8 @@ func (a *agent) refresh() {
 			a.log.Warn(said)
 		}
 	}
-	if a.facts.ID == "" {
-		return // the host's record is written once the engine has said who it is
+	if a.facts.ID == "" || a.view == nil {
+		return // the host's record is written once the engine has said who it is, and the store what it was
 	}
 	routes, err := a.net.Routes()
 	if err != nil {
@@ -295,7 +298,7 @@ func (a *agent) refresh() {
 	}
 	a.publish.set(ledger.HostKey(a.config.Host), ledger.Host{
 		Name: a.config.Host, Engine: a.facts, VTEP: u.Addr, Device: u.Device, MTU: u.MTU, Routes: routes, Agent: a.config.Version,
-		WireGuard: a.encryption.published(),
+		WireGuard: a.publishedWireGuard(),
 	}, false)
 	a.publish.set(ledger.AliveKey(a.config.Host), "", true)
 }

@@ -95,12 +95,18 @@ func (a *agent) rotationDue(now time.Time) bool {
 	return !away || age >= 2*every
 }
 
-// unready are the peers, among those that are alive, that have not taken in the staged key.
+// unready are the peers, among those that are alive, for which this host's key cannot change yet: they have not taken in
+// the staged one, or they are before this host with a change of their own. Two hosts that changed at once would greet
+// each other under keys that neither has any more, until they heard of it from the store.
 func (a *agent) unready() []string {
 	var late []string
 	for _, host := range a.view.companions() {
 		w := a.view.hosts[host].WireGuard
-		if w != nil && a.view.alive[host] && !slices.Contains(w.Accepts, a.encryption.record.Next) {
+		if w == nil || !a.view.alive[host] {
+			continue
+		}
+		first := w.Next != "" && host < a.config.Host
+		if first || !slices.Contains(w.Accepts, a.encryption.record.Next) {
 			late = append(late, host)
 		}
 	}

@@ -50,13 +50,17 @@ func (l launcher) Stop(ctx context.Context) error {
 	return os.RemoveAll(l.folder)
 }
 
-// published is what the host's record says; nil while the device does not stand.
-func (e *encryption) published() *ledger.WireGuard {
-	if e.record.Key == "" {
-		return nil
+// publishedWireGuard is what the host's record says of its device; nil for none. Until this life has looked at the
+// device, that of the life before stands: the device has outlived the agent, and its peers shall not drop it.
+func (a *agent) publishedWireGuard() *ledger.WireGuard {
+	switch e := &a.encryption; {
+	case e.record.Key != "":
+		r := e.record
+		return &r
+	case !e.looked:
+		return a.view.hosts[a.config.Host].WireGuard
 	}
-	r := e.record
-	return &r
+	return nil
 }
 
 // seal puts an encrypted network on the WireGuard device, or leaves it alone as long as that does not stand.

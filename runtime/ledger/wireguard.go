@@ -1,6 +1,11 @@
 package ledger
 
-import "time"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
 
 // Encryption is what the command line says to all agents about encrypted networks. Absent, all is default.
 type Encryption struct {
@@ -9,6 +14,25 @@ type Encryption struct {
 	Every time.Duration `json:"every,omitempty"`
 	// Rotation counts the changes of keys that were asked for: a host whose record has a smaller one changes its key.
 	Rotation int64 `json:"rotation,omitempty"`
+}
+
+// Unreached are sentences about pairs of hosts between which encrypted networks do not get, sorted.
+func (v *View) Unreached() []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(v.Hosts)) {
+		w := v.Hosts[name].WireGuard
+		if w == nil || !v.Alive[name] {
+			continue
+		}
+		for _, peer := range w.Silent {
+			port := 0
+			if p := v.Hosts[peer].WireGuard; p != nil {
+				port = p.Port
+			}
+			out = append(out, fmt.Sprintf("host %s: encrypted networks do not reach %s: no WireGuard handshake completes; let UDP port %d through between them", name, peer, port))
+		}
+	}
+	return out
 }
 
 // EncryptionKey is the key of the Encryption record.

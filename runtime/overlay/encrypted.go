@@ -80,10 +80,41 @@ func (o *Overlay) Move(ctx context.Context, from, to netip.Addr) error {
 			msgs = append(msgs, moveTunnel(l, to))
 		}
 	}
+	if lower := lowerOf(links, from); lower != 0 {
+		msgs = append(msgs, passingRoute(lower, unix.RTM_NEWROUTE), passingRoute(lower, unix.RTM_DELROUTE))
+	}
 	if err := errors.Join(o.conn.batch(msgs)...); err != nil {
 		return fmt.Errorf("overlay: move tunnels from %s to %s: %w", from, to, err)
 	}
 	return nil
+}
+
+// lowerOf is the device under the tunnels that begin at an address; 0 when there are none.
+func lowerOf(links []Link, local netip.Addr) int {
+	for _, l := range links {
+		if _, ok := l.ours(); ok && l.Kind == "vxlan" && l.Local == local {
+			return l.Lower
+		}
+	}
+	return 0
+}
+
+// passingMetric is that of a route that nothing uses.
+const passingMetric = 1<<31 + Group
+
+// passingRoute adds or removes a route to link-local addresses. A VXLAN port remembers for each destination the route and
+// the source address that it last used, also when its own address has changed meanwhile; a change in the table makes the
+// kernel look them up again.
+func passingRoute(device int, kind uint16) message {
+	prefix := netip.MustParsePrefix("fe80::/64")
+	b := []byte{unix.AF_INET6, byte(prefix.Bits()), 0, 0, unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RT_SCOPE_UNIVERSE, unix.RTN_UNICAST, 0, 0, 0, 0}
+	b = appendAttr(b, unix.RTA_DST, prefix.Addr().AsSlice())
+	b = appendAttr(b, unix.RTA_OIF, u32(uint32(device)))
+	b = appendAttr(b, unix.RTA_PRIORITY, u32(passingMetric))
+	if kind == unix.RTM_DELROUTE {
+		return message{kind, 0, b}
+	}
+	return message{kind, unix.NLM_F_CREATE, b}
 }
 
 // closePlain deletes the tunnel of an encrypted network that is not encrypted: one that a berth made which did not know the

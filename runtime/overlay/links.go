@@ -44,7 +44,7 @@ func (o *Overlay) ensure(s *State, n *Network, devices lowers, have *Dump) (ifac
 
 	t := have.Tunnel
 	if t.Index != 0 && t.Local != u.Addr && t.Local.IsLinkLocalUnicast() && n.Encrypted && t.Lower == lower &&
-		o.conn.one(moveTunnel(t, u.Addr)) == nil {
+		errors.Join(o.conn.batch([]message{moveTunnel(t, u.Addr), passingRoute(lower, unix.RTM_NEWROUTE), passingRoute(lower, unix.RTM_DELROUTE)})...) == nil {
 		t.Local = u.Addr
 	}
 	if t.Index != 0 && (t.VNI != n.VNI || t.Local != u.Addr || t.Lower != lower || t.Port != Port || t.Learning) {

@@ -31,6 +31,7 @@ type Device struct {
 	mu        sync.Mutex
 	links     *netlink.Handle
 	endpoints map[Key]netip.AddrPort // as last told, by peer
+	launched  bool                   // the process of the userspace device was seen to run, of this version
 }
 
 // Open binds to the network namespace of the calling thread. socket is where the userspace device listens.
@@ -69,11 +70,7 @@ func (d *Device) Ensure(ctx context.Context, w Want) (Status, error) {
 }
 
 func (d *Device) ensure(ctx context.Context, w Want) (Status, error) {
-	link, err := d.link(ctx)
-	if err != nil {
-		return Status{}, err
-	}
-	c, err := d.configurer(ctx, link)
+	link, c, err := d.open(ctx)
 	if err != nil {
 		return Status{}, err
 	}
@@ -110,6 +107,24 @@ func (d *Device) ensure(ctx context.Context, w Want) (Status, error) {
 	return statusOf(have, link), nil
 }
 
+// open finds the device or makes it.
+func (d *Device) open(ctx context.Context) (netlink.Link, configurer, error) {
+	link, err := d.link(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := d.configurer(ctx, link)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, ok := c.(*userspace); ok { // which may have been made anew
+		if link, err = d.links.LinkByName(Name); err != nil {
+			return nil, nil, err
+		}
+	}
+	return link, c, nil
+}
+
 // link finds the device or makes it.
 func (d *Device) link(ctx context.Context) (netlink.Link, error) {
 	link, err := d.links.LinkByName(Name)
@@ -126,29 +141,42 @@ func (d *Device) link(ctx context.Context) (netlink.Link, error) {
 	if !errors.Is(err, unix.EOPNOTSUPP) {
 		return nil, err
 	}
-	if err := d.launcher.Start(ctx); err != nil {
+	if err := d.launch(ctx); err != nil {
 		return nil, err
 	}
-	return d.appears(ctx)
+	return d.links.LinkByName(Name)
+}
+
+// launch sees to it that the process of the userspace device runs, and waits for it.
+func (d *Device) launch(ctx context.Context) error {
+	if err := d.launcher.Start(ctx); err != nil {
+		return err
+	}
+	if err := d.appears(ctx); err != nil {
+		return err
+	}
+	d.launched = true
+	return nil
 }
 
 // startTime bounds the time that the process of the userspace device takes to make it.
 const startTime = 20 * time.Second
 
 // appears waits for the process that was just started.
-func (d *Device) appears(ctx context.Context) (netlink.Link, error) {
+func (d *Device) appears(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for {
-		link, err := d.links.LinkByName(Name)
+		_, err := d.links.LinkByName(Name)
 		if err == nil {
-			if err = reachable(ctx, d.socket); err == nil {
-				return link, nil
-			}
+			err = reachable(ctx, d.socket)
+		}
+		if err == nil {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("its process does not answer within %s (%w); look at \"docker logs berth-wireguard\" there", startTime, err)
+			return fmt.Errorf("its process does not answer within %s (%w); look at \"docker logs berth-wireguard\" there", startTime, err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -159,12 +187,9 @@ func (d *Device) configurer(ctx context.Context, link netlink.Link) (configurer,
 	case "wireguard":
 		return newKernel()
 	case "tuntap":
-		if reachable(ctx, d.socket) != nil {
-			// The device is there and nobody serves it, or not here: perhaps its process is just being started.
-			if err := d.launcher.Start(ctx); err != nil {
-				return nil, err
-			}
-			if _, err := d.appears(ctx); err != nil {
+		// The first time, its process may be one of an older version; later, it may just be starting anew.
+		if !d.launched || reachable(ctx, d.socket) != nil {
+			if err := d.launch(ctx); err != nil {
 				return nil, err
 			}
 		}
