@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
 	"golang.zx2c4.com/wireguard/tun"
@@ -35,6 +37,12 @@ func Serve(ctx context.Context, socket string, log *slog.Logger) error {
 		Errorf:   func(format string, args ...any) { log.Warn(fmt.Sprintf(format, args...)) },
 	})
 	defer d.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	removed, err := removal(ctx)
+	if err != nil {
+		return fmt.Errorf("wireguard: watch %s: %w", Name, err)
+	}
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		return fmt.Errorf("wireguard: listen: %w", err)
@@ -44,11 +52,11 @@ func Serve(ctx context.Context, socket string, log *slog.Logger) error {
 		return fmt.Errorf("wireguard: listen: %w", err)
 	}
 	var conns sync.WaitGroup
-	defer conns.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
+	defer func() {
+		l.Close()
+		cancel()
+		conns.Wait()
+	}()
 	conns.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -67,6 +75,31 @@ func Serve(ctx context.Context, socket string, log *slog.Logger) error {
 	case <-ctx.Done():
 		return nil
 	case <-d.Wait():
+		return fmt.Errorf("wireguard: %s has ended", Name)
+	case <-removed:
 		return fmt.Errorf("wireguard: %s was removed", Name)
 	}
+}
+
+// removal closes its channel when the link is removed, of which the library hears nothing.
+func removal(ctx context.Context) (<-chan struct{}, error) {
+	updates := make(chan netlink.LinkUpdate)
+	if err := netlink.LinkSubscribe(updates, ctx.Done()); err != nil {
+		return nil, err
+	}
+	link, err := netlink.LinkByName(Name)
+	if err != nil {
+		return nil, err
+	}
+	removed := make(chan struct{})
+	go func() {
+		gone := false
+		for u := range updates { // until it is closed, or its sender would wait for ever
+			if !gone && u.Header.Type == unix.RTM_DELLINK && int(u.Index) == link.Attrs().Index {
+				gone = true
+				close(removed)
+			}
+		}
+	}()
+	return removed, nil
 }
