@@ -272,7 +272,7 @@ func (r *inventoryReader) registry(n *yaml.Node, key string) error {
 }
 
 func (r *inventoryReader) networks(n *yaml.Node, key string) error {
-	return r.mapping(n, key, map[string]func(*yaml.Node, string) error{"pool": r.pool, "mtu": r.mtu})
+	return r.mapping(n, key, map[string]func(*yaml.Node, string) error{"pool": r.pool, "mtu": r.mtu, "encryption": r.encryption})
 }
 
 func (r *inventoryReader) pool(n *yaml.Node, key string) error {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -42,7 +43,7 @@ hosts:
   here: {address: "unix:///var/run/docker.sock"}
 store: etcd://10.0.0.9:2379
 registry: registry.lan:5000
-networks: {pool: [10.10.0.0/16, 10.20.0.0/16], mtu: 1400}
+networks: {pool: [10.10.0.0/16, 10.20.0.0/16], mtu: 1400, encryption: {port: 5000, rotate: 12h}}
 `)
 	dir := filepath.Dir(path)
 	got, err := LoadInventory(path)
@@ -65,6 +66,8 @@ networks: {pool: [10.10.0.0/16, 10.20.0.0/16], mtu: 1400}
 		Registry: "registry.lan:5000",
 		Pool:     []netip.Prefix{netip.MustParsePrefix("10.10.0.0/16"), netip.MustParsePrefix("10.20.0.0/16")},
 		MTU:      1400,
+
+		Encryption: placement.EncryptionSettings{Port: 5000, Rotate: 12 * time.Hour},
 	}
 	if diff := cmp.Diff(want, got, comparePrefixes); diff != "" {
 		t.Error(diff)
@@ -128,6 +131,8 @@ func TestInventoryErrorsNameFileAndLine(t *testing.T) {
 		{"pool", "networks: {pool: 10.0.0.0}\n", `hosts.yml:1: networks.pool: "10.0.0.0" is no IPv4 network; want one like 10.128.0.0/9`},
 		{"pool with host bits", "networks:\n  pool:\n    - 10.0.0.1/8\n", `hosts.yml:3: networks.pool.0: "10.0.0.1/8" is no IPv4 network; want one like 10.128.0.0/9`},
 		{"pools that overlap", "networks: {pool: [10.0.0.0/8, 10.1.0.0/16]}\n", "hosts.yml:1: networks.pool.1: 10.1.0.0/16 overlaps another network of the pool; drop one of them"},
+		{"encryption's port", "networks: {encryption: {port: 4789}}\n", `hosts.yml:1: networks.encryption.port: "4789" is no UDP port that encrypted networks can use; want 1 to 65535, and not 4789, which is the other networks'`},
+		{"rotation", "networks: {encryption: {rotate: 1s}}\n", `hosts.yml:1: networks.encryption.rotate: "1s" is no time between two changes of keys; want one like 24h, at least 1m0s`},
 		{"mtu", "networks: {mtu: 9}\n", `hosts.yml:1: networks.mtu: "9" is no MTU; want auto, or 576 to 65535`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -338,6 +338,8 @@ type Inventory struct {
 	Registry string         // "" : images travel from engine to engine
 	Pool     []netip.Prefix // where network subnets are cut from; default 10.128.0.0/9
 	MTU      int            // of overlay networks; 0 discovers it
+
+	Encryption EncryptionSettings
 }
 
 // Cluster reports whether berth needs agents and a store: two hosts or more (DESIGN.md, "One host or many").

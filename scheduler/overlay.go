@@ -260,6 +260,9 @@ func (u *upper) newOverlay(v *overlay, n *placement.NetworkSpec, tasks int, made
 		Blocks: map[string]placement.Block{},
 	}
 	if n.Spec != nil {
+		if _, err := placement.WantsEncryption(n.Spec.DriverOpts); err != nil {
+			return err
+		}
 		v.Options = maps.Clone(n.Spec.DriverOpts)
 		for k, l := range n.Spec.Labels {
 			v.Labels[k] = l

@@ -18,6 +18,9 @@ func agentCommand(s *settings) *cli.Command {
 			Action: func(c *cli.Context) error {
 				return agent.Relay(c.Context, c.Args().First(), s.env.Stdin, s.env.Stdout)
 			},
+		}, {
+			Name: "wireguard", Usage: "be the host's userspace WireGuard device",
+			Action: func(c *cli.Context) error { return agent.RunWireGuard(c.Context) },
 		}},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -45,6 +47,9 @@ func hosts(ss *session) error {
 	if err := table.Hosts(ss.env.Stdout, rows, ss.c.String("format")); err != nil {
 		return err
 	}
+	for _, sentence := range unreached(ss) {
+		fmt.Fprintln(ss.env.Stderr, sentence)
+	}
 	if down > 0 {
 		return fmt.Errorf("hosts: %d of %d do not answer", down, len(rows))
 	}
@@ -60,4 +65,24 @@ func agentState(a *engine.AgentContainer) string {
 		return "ready"
 	}
 	return a.State
+}
+
+// storeGlance bounds what the list of hosts waits for the store: it is for hosts first.
+const storeGlance = 3 * time.Second
+
+// unreached are the agents' complaints about hosts that they do not reach; none when the store does not answer.
+func unreached(ss *session) []string {
+	if !ss.inv.Cluster() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ss.c.Context, storeGlance)
+	defer cancel()
+	if ss.cluster.Open(ctx, false) != nil {
+		return nil
+	}
+	view, err := ss.cluster.View(ctx)
+	if err != nil {
+		return nil
+	}
+	return view.Unreached()
 }

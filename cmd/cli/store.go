@@ -27,6 +27,6 @@ func storeCommand(s *settings) *cli.Command {
 				}
 				return nil
 			}),
-		}},
+		}, rotateCommand(s)},
 	}
 }

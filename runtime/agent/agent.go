@@ -64,6 +64,7 @@ type agent struct {
 	firewall   string   // complaint about the host's firewall last logged
 	epoch      string   // in which the store was told what runs here; "" before
 	problems   []string // with what it was told
+	encryption encryption
 }
 
 func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in *ingress.Ingress, log *slog.Logger) *agent {
@@ -149,6 +150,9 @@ func (a *agent) act(ctx context.Context, c changes) {
 	if a.view == nil {
 		return // the store was told something, and has not been read yet
 	}
+	if c.whole {
+		a.refresh()
+	}
 	switch {
 	case c.whole || c.links:
 		a.reconcile(ctx)
@@ -159,6 +163,9 @@ func (a *agent) act(ctx context.Context, c changes) {
 			a.log.Warn("entries not written, comparing everything", "err", err)
 			a.reconcile(ctx)
 		}
+	}
+	if c.keys && !c.whole && !c.links {
+		a.encrypt(ctx)
 	}
 	a.setZones(c)
 	for _, s := range c.serving {
@@ -295,8 +302,8 @@ func (a *agent) refresh() {
 			a.log.Warn(said)
 		}
 	}
-	if a.facts.ID == "" {
-		return // the host's record is written once the engine has said who it is
+	if a.facts.ID == "" || a.view == nil {
+		return // the host's record is written once the engine has said who it is, and the store what it was
 	}
 	routes, err := a.net.Routes()
 	if err != nil {
@@ -305,6 +312,7 @@ func (a *agent) refresh() {
 	a.publish.set(ledger.HostKey(a.config.Host), ledger.Host{
 		Name: a.config.Host, Engine: a.facts, VTEP: u.Addr, Device: u.Device, MTU: u.MTU, Routes: routes, Agent: a.config.Version,
 		Epoch: a.epoch, Problems: a.problems,
+		WireGuard: a.publishedWireGuard(),
 	}, false)
 	a.publish.set(ledger.AliveKey(a.config.Host), "", true)
 }

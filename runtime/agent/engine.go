@@ -15,4 +15,6 @@ type Engine interface {
 	Containers(ctx context.Context, f engine.Filter) ([]engine.ContainerInfo, error)
 	State(ctx context.Context, id string) (engine.State, error)
 	Events(ctx context.Context) *engine.Events
+	RunWireGuard(ctx context.Context, s engine.WireGuardSpec) error
+	RemoveWireGuard(ctx context.Context) error
 }

@@ -29,6 +29,8 @@ type result struct {
 	made    made
 	removed bool
 	err     error
+
+	device *deviceResult // of a job at the WireGuard device
 }
 
 // start runs a network's job; one a network at a time.
@@ -111,6 +113,10 @@ func (a *agent) finish(ctx context.Context, r result) {
 	a.ports.stale = true // networks may stand that ports wait for
 	if r.listed {
 		a.finishList(ctx, r)
+		return
+	}
+	if r.device != nil {
+		a.finishDevice(ctx, r.device, r.err)
 		return
 	}
 	n := a.network(r.network)

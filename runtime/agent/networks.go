@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -43,6 +44,8 @@ func (a *agent) wanted(r record, mtu int) made {
 	if labels == nil {
 		labels = map[string]string{}
 	}
+	options := maps.Clone(r.Options)
+	delete(options, placement.EncryptedOption) // not the bridge driver's
 	labels[placement.NetworkLabel] = strconv.FormatUint(uint64(r.VNI), 10)
 	rec := r.Network
 	rec.Labels, rec.Blocks = nil, map[string]placement.Block{a.config.Host: block}
@@ -51,7 +54,7 @@ func (a *agent) wanted(r record, mtu int) made {
 	}
 	spec := engine.BridgeNetwork{
 		Name: r.Name, Bridge: overlay.BridgeName(r.VNI), Subnet: r.Subnet, Range: block.Range, Gateway: block.Gateway,
-		MTU: mtu, Internal: r.Internal, Options: r.Options, Labels: labels,
+		MTU: mtu, Internal: r.Internal, Options: options, Labels: labels,
 		Subnet6: r.Subnet6, Range6: block.Range6, Gateway6: block.Gateway6,
 	}
 	// Engines hand out the first address of a range, which some software takes for the network itself. That of the
@@ -68,6 +71,12 @@ func (a *agent) wanted(r record, mtu int) made {
 // reconcile compares everything: links and entries with the kernel, networks with the engine. It needs the store's
 // word and the engine's, so that nothing is taken for stale only because nobody was asked yet.
 func (a *agent) reconcile(ctx context.Context) {
+	a.compare(ctx)
+	a.encrypt(ctx) // last: a peer that goes has no more entries then
+}
+
+// compare is reconcile without the WireGuard device.
+func (a *agent) compare(ctx context.Context) {
 	if a.view == nil || a.engineNets == nil || !a.underlay.Addr.IsValid() {
 		return
 	}
@@ -77,6 +86,9 @@ func (a *agent) reconcile(ctx context.Context) {
 	mtus := map[string]int{}
 	for name, r := range here {
 		n := a.view.desired(r, a.underlay)
+		if n.Encrypted {
+			a.seal(&n)
+		}
 		mtus[name] = n.MTU
 		vnis[r.VNI] = true
 		if info, ok := a.engineNets[name]; ok && info.Bridge == overlay.BridgeName(r.VNI) {
@@ -117,6 +129,12 @@ func (a *agent) reconcile(ctx context.Context) {
 				e = err
 			}
 			a.trouble(n, r.revision, notMade, e)
+			continue
+		}
+		if r.Encrypted() && !a.encryption.standing {
+			if p := a.encryption.problem; p != "" {
+				a.trouble(n, r.revision, notMade, errors.New(p))
+			}
 			continue
 		}
 		a.ensure(ctx, n, r, a.wanted(r, mtus[name]))

@@ -13,6 +13,7 @@ import (
 	"berth/runtime/ingress"
 	"berth/runtime/names"
 	"berth/runtime/overlay"
+	"berth/runtime/wireguard"
 )
 
 // Files are the paths that an agent uses on its own volume.
@@ -21,13 +22,15 @@ type Files struct {
 	Data          string // folder of the store member
 	Marker        string // see overlay.Config
 	Memory        string // see memory; "" keeps none
+	WireGuard     string // folder of the userspace WireGuard device's socket
 	ResolvConf    string // "" is /etc/resolv.conf
 }
 
 // DefaultFiles are the paths inside the agent's container.
 func DefaultFiles() Files {
 	return Files{CA: CAFile, Cert: CertFile, Key: KeyFile, Data: DataDir, Marker: filepath.Join(Dir, "bridge-netfilter"),
-		Memory: filepath.Join(Dir, "store-seen.json")}
+		Memory:    filepath.Join(Dir, "store-seen.json"),
+		WireGuard: filepath.Join(Dir, wireGuardFolder)}
 }
 
 // Run is the agent: it returns when ctx ends (nil), or with an error when it cannot begin. It leaves everything on
@@ -67,8 +70,15 @@ func RunWith(ctx context.Context, c Config, e Engine, files Files, log *slog.Log
 	}
 	defer in.Close()
 
+	device, err := wireguard.Open(filepath.Join(files.WireGuard, wireGuardSocket), launcher{e, files.WireGuard})
+	if err != nil {
+		return fmt.Errorf("agent: %w", err)
+	}
+	defer device.Close()
+
 	a := newAgent(c, e, net, server, in, log)
 	a.memory = recall(files.Memory)
+	a.encryption.device = device
 	log.Info("agent starts", "version", c.Version, "cluster", c.Cluster, "member", c.Store.Member != nil)
 
 	// The member stops after all that writes to the store.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"berth/placement"
@@ -26,6 +27,9 @@ type view struct {
 	ports     map[string]placement.PortRecord          // by the last part of the key
 	withdrawn map[string]map[string]bool               // host → container: about to be stopped
 	revision  int64                                    // of the last change that is in here
+	alive     map[string]bool                          // hosts whose leases hold
+
+	encryption ledger.Encryption
 }
 
 // record is a network's record with the revision of its last change.
@@ -47,6 +51,7 @@ type changes struct {
 	entries []overlay.Change
 	zones   map[string]bool // networks whose endpoints changed
 	local   bool            // endpoints of this host
+	keys    bool            // what the WireGuard device hangs on
 	serving []served
 	ports   bool // records of ports, or withdrawn containers: what a command waits for
 }
@@ -60,7 +65,7 @@ func newView(me string, log *slog.Logger) *view {
 	return &view{me: me, log: log, hosts: map[string]ledger.Host{}, networks: map[string]record{},
 		endpoints: map[string]map[string]placement.Endpoint{}, states: map[string]map[string]ledger.State{},
 		guests: map[string]map[guest]placement.Endpoint{}, ready: map[string]bool{}, ports: map[string]placement.PortRecord{},
-		withdrawn: map[string]map[string]bool{}}
+		alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}}
 }
 
 // load makes a view of a snapshot.
@@ -96,6 +101,10 @@ func (v *view) apply(e store.Event, c *changes) {
 		} else {
 			v.ready[k[0]] = true
 		}
+	} else if k := ledger.Split(e.Key, ledger.Alive); len(k) == 1 {
+		v.applyAlive(k[0], e, c)
+	} else if e.Key == ledger.EncryptionKey {
+		v.applyEncryption(e, c)
 	}
 }
 
@@ -144,9 +153,10 @@ func (v *view) applyHost(name string, e store.Event, c *changes) {
 	} else {
 		v.hosts[name] = h
 	}
-	if name != v.me && (old.VTEP != h.VTEP || old.MTU != h.MTU) {
+	if name != v.me && (old.VTEP != h.VTEP || old.MTU != h.MTU || !sameEnd(old.WireGuard, h.WireGuard)) {
 		c.links = true
 	}
+	c.keys = c.keys || name != v.me && !reflect.DeepEqual(old.WireGuard, h.WireGuard)
 }
 
 func (v *view) applyEndpoint(network, container string, e store.Event, c *changes) {
@@ -225,12 +235,16 @@ func (v *view) entry(e placement.Endpoint) (overlay.Endpoint, error) {
 	if err != nil {
 		return overlay.Endpoint{}, err
 	}
-	return overlay.Endpoint{IP: e.IP.Unmap(), IP6: e.IP6, MAC: mac, VTEP: v.vtep(e.Host)}, nil
+	return overlay.Endpoint{IP: e.IP.Unmap(), IP6: e.IP6, MAC: mac, VTEP: v.vtep(e.Network, e.Host)}, nil
 }
 
-func (v *view) vtep(host string) netip.Addr {
+// vtep is where another host's part of a network is.
+func (v *view) vtep(network, host string) netip.Addr {
 	if host == v.me {
 		return netip.Addr{}
+	}
+	if n := v.networks[network]; n.Encrypted() {
+		return v.encryptedVTEP(host)
 	}
 	return v.hosts[host].VTEP
 }
@@ -276,21 +290,22 @@ func (v *view) local() map[string]bool {
 // desired is what the overlay of this host shall have of a network.
 func (v *view) desired(r record, underlay overlay.Underlay) overlay.Network {
 	n := overlay.Network{VNI: r.VNI, MTU: r.MTU, Filter: r.Options["com.docker.network.bridge.enable_icc"] == "false"}
+	n.Encrypted = r.Encrypted()
 	least := underlay.MTU
 	for host := range r.Blocks {
-		h := v.hosts[host]
-		if host == v.me || !h.VTEP.IsValid() {
+		h, vtep := v.hosts[host], v.vtep(r.Name, host)
+		if !vtep.IsValid() {
 			continue
 		}
-		n.Peers = append(n.Peers, h.VTEP)
+		n.Peers = append(n.Peers, vtep)
 		// What goes to another host's bridge goes to that host only. Its addresses are asked for, as it is seldom talked to.
-		n.Remote = append(n.Remote, overlay.Endpoint{MAC: overlay.BridgeMAC(host, r.VNI), VTEP: h.VTEP})
+		n.Remote = append(n.Remote, overlay.Endpoint{MAC: overlay.BridgeMAC(host, r.VNI), VTEP: vtep})
 		if h.MTU > 0 {
 			least = min(least, h.MTU)
 		}
 	}
-	if n.MTU == 0 {
-		n.MTU = least - overlay.Overhead
+	if fits := least - tunnelOverhead(n.Encrypted, underlay.Addr); n.MTU == 0 || n.Encrypted && n.MTU > fits {
+		n.MTU = fits // the command line's figure leaves encryption out
 	}
 	for _, e := range v.on(r.Name) {
 		if e.Host == v.me {

@@ -201,6 +201,9 @@ func (c *Cluster) Observe(ctx context.Context, name string, project *placement.P
 		}
 	}
 	c.view = view
+	if err := c.tellEncryption(ctx, view); err != nil {
+		return nil, err
+	}
 	if err := c.furnish(ctx, project, view); err != nil {
 		return nil, err
 	}

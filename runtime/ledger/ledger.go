@@ -5,6 +5,7 @@
 //	berth/cluster                           the cluster's ID
 //	berth/hosts/<host>                      Host, put by the host's agent
 //	berth/alive/<host>                      "", under the agent's lease: absent means the host is lost
+//	berth/encryption                        Encryption, put by the command line
 //	berth/networks/<network>                placement.Network, put by the command line
 //	berth/ready/<network>/<host>            Ready, put by the agent while bridge, tunnel and engine network stand
 //	berth/endpoints/<network>/<container>   placement.Endpoint, put by the command line
@@ -83,6 +84,8 @@ type Host struct {
 	Epoch string `json:"epoch,omitempty"`
 	// Problems are sentences about what runs on the host and could not be told: another host has its address or name.
 	Problems []string `json:"problems,omitempty"`
+
+	WireGuard *WireGuard `json:"wireguard,omitempty"` // while the host is on an encrypted network
 }
 
 // Engine is what a host's engine says of itself. The agent asks when it connects to the engine, so that commands need

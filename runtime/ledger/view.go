@@ -26,6 +26,8 @@ type View struct {
 	Answers   map[string]Answers // by host
 	Projects  map[string]*Project
 	Objects   map[string]Object // by "<kind>/<name>"
+
+	Encryption Encryption
 }
 
 // Project is what the store knows of one project beside its networks and endpoints.
@@ -61,6 +63,9 @@ func (v *View) add(p store.Pair) error {
 	if p.Key == ClusterKey {
 		v.Cluster = string(p.Value)
 		return nil
+	}
+	if p.Key == EncryptionKey {
+		return json.Unmarshal(p.Value, &v.Encryption)
 	}
 	if k := Split(p.Key, Hosts); len(k) == 1 {
 		var h Host

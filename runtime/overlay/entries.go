@@ -18,10 +18,10 @@ func ndmsg(family uint8, index int, state uint16, flags uint8) []byte {
 const replace = unix.NLM_F_CREATE | unix.NLM_F_REPLACE
 
 // tunnelEntry says which host has a MAC, or with the zero MAC which hosts get broadcasts (more than one may be).
-func tunnelEntry(tunnel int, mac MAC, vtep netip.Addr) message {
-	b := ndmsg(unix.AF_BRIDGE, tunnel, unix.NUD_PERMANENT, unix.NTF_SELF)
+func tunnelEntry(tunnel port, mac MAC, vtep netip.Addr) message {
+	b := ndmsg(unix.AF_BRIDGE, tunnel.index, unix.NUD_PERMANENT, unix.NTF_SELF)
 	b = appendAttr(b, unix.NDA_LLADDR, mac[:])
-	b = appendAttr(b, unix.NDA_DST, vtep.AsSlice())
+	b = tunnel.vtepAttrs(b, vtep)
 	flags := uint16(replace)
 	if mac == (MAC{}) {
 		flags = unix.NLM_F_CREATE | unix.NLM_F_APPEND
@@ -30,23 +30,23 @@ func tunnelEntry(tunnel int, mac MAC, vtep netip.Addr) message {
 }
 
 // dropTunnelEntry removes a MAC, or with a VTEP only that destination of it.
-func dropTunnelEntry(tunnel int, mac MAC, vtep netip.Addr) message {
-	b := ndmsg(unix.AF_BRIDGE, tunnel, unix.NUD_PERMANENT, unix.NTF_SELF)
+func dropTunnelEntry(tunnel port, mac MAC, vtep netip.Addr) message {
+	b := ndmsg(unix.AF_BRIDGE, tunnel.index, unix.NUD_PERMANENT, unix.NTF_SELF)
 	b = appendAttr(b, unix.NDA_LLADDR, mac[:])
 	if vtep.IsValid() {
-		b = appendAttr(b, unix.NDA_DST, vtep.AsSlice())
+		b = tunnel.vtepAttrs(b, vtep)
 	}
 	return message{unix.RTM_DELNEIGH, 0, b}
 }
 
 // bridgeEntry says that a MAC is behind the tunnel; static, so that it does not age.
-func bridgeEntry(tunnel int, mac MAC) message {
-	b := ndmsg(unix.AF_BRIDGE, tunnel, unix.NUD_NOARP, unix.NTF_MASTER)
+func bridgeEntry(tunnel port, mac MAC) message {
+	b := ndmsg(unix.AF_BRIDGE, tunnel.index, unix.NUD_NOARP, unix.NTF_MASTER)
 	return message{unix.RTM_NEWNEIGH, replace, appendAttr(b, unix.NDA_LLADDR, mac[:])}
 }
 
-func dropBridgeEntry(tunnel int, mac MAC) message {
-	b := ndmsg(unix.AF_BRIDGE, tunnel, unix.NUD_NOARP, unix.NTF_MASTER)
+func dropBridgeEntry(tunnel port, mac MAC) message {
+	b := ndmsg(unix.AF_BRIDGE, tunnel.index, unix.NUD_NOARP, unix.NTF_MASTER)
 	return message{unix.RTM_DELNEIGH, 0, appendAttr(b, unix.NDA_LLADDR, mac[:])}
 }
 

@@ -10,8 +10,10 @@ import (
 )
 
 // ensure makes the links of a network or corrects those that are there, and returns their indexes.
-func (o *Overlay) ensure(s *State, n *Network, lower int, have *Dump) (ifaces, error) {
+func (o *Overlay) ensure(s *State, n *Network, devices lowers, have *Dump) (ifaces, error) {
 	var i ifaces
+	u := n.underlay(s)
+	lower := devices[u.Device]
 	wrap := func(name string, err error) error {
 		return fmt.Errorf("overlay: set up %s of network %d: %w", name, n.VNI, err)
 	}
@@ -19,9 +21,12 @@ func (o *Overlay) ensure(s *State, n *Network, lower int, have *Dump) (ifaces, e
 	if have.Bridge.Index != 0 && have.Bridge.Kind != "bridge" || have.Tunnel.Index != 0 && have.Tunnel.Kind != "vxlan" {
 		return i, wrap(bridge, errors.New("a link of another kind has that name; remove it"))
 	}
-	if n.MTU > s.Underlay.MTU-Overhead {
+	if lower == 0 {
+		return i, wrap(tunnel, fmt.Errorf("the device %q under it is not there", u.Device))
+	}
+	if n.MTU > u.MTU-u.Overhead() {
 		return i, wrap(tunnel, fmt.Errorf("an MTU of %d does not fit: %s carries %d, the tunnel takes %d of it; "+
-			"set a smaller one under networks: in hosts.yml", n.MTU, s.Underlay.Device, s.Underlay.MTU, Overhead))
+			"set a smaller one under networks: in hosts.yml", n.MTU, u.Device, u.MTU, u.Overhead()))
 	}
 	filter := n.Filter || userlandProxyOff(bridge)
 
@@ -38,7 +43,11 @@ func (o *Overlay) ensure(s *State, n *Network, lower int, have *Dump) (ifaces, e
 	i.bridge = have.Bridge.Index
 
 	t := have.Tunnel
-	if t.Index != 0 && (t.VNI != n.VNI || t.Local != s.Underlay.Addr || t.Lower != lower || t.Port != Port || t.Learning) {
+	if t.Index != 0 && t.Local != u.Addr && t.Local.IsLinkLocalUnicast() && n.Encrypted && t.Lower == lower &&
+		errors.Join(o.conn.batch([]message{moveTunnel(t, u.Addr), passingRoute(lower, unix.RTM_NEWROUTE), passingRoute(lower, unix.RTM_DELROUTE)})...) == nil {
+		t.Local = u.Addr
+	}
+	if t.Index != 0 && (t.VNI != n.VNI || t.Local != u.Addr || t.Lower != lower || t.Port != Port || t.Learning) {
 		// These do not change on a link that is up; made anew, it starts with empty tables.
 		if err := o.deleteLink(t.Index); err != nil {
 			return i, wrap(tunnel, err)
@@ -61,7 +70,7 @@ func (o *Overlay) ensure(s *State, n *Network, lower int, have *Dump) (ifaces, e
 		return i, wrap(tunnel, err)
 	}
 	have.Tunnel = t
-	i.tunnel = t.Index
+	i.tunnel = port{t.Index, lower}
 	return i, nil
 }
 
@@ -119,7 +128,7 @@ func newTunnel(s *State, n *Network, lower, bridge int) message {
 	var data []byte
 	data = appendAttr(data, nl.IFLA_VXLAN_ID, u32(n.VNI))
 	data = appendAttr(data, nl.IFLA_VXLAN_LINK, u32(uint32(lower)))
-	data = appendAttr(data, nl.IFLA_VXLAN_LOCAL, s.Underlay.Addr.AsSlice())
+	data = localAttrs(data, n.underlay(s).Addr)
 	data = appendAttr(data, nl.IFLA_VXLAN_LEARNING, u8(false))
 	data = appendAttr(data, nl.IFLA_VXLAN_PORT, []byte{Port >> 8, Port & 0xff})
 	return message{unix.RTM_NEWLINK, unix.NLM_F_CREATE | unix.NLM_F_EXCL, append(m, linkInfo("vxlan", data)...)}

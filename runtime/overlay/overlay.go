@@ -94,13 +94,16 @@ type Network struct {
 	Gateway6 netip.Prefix // the same for IPv6
 	Peers    []netip.Addr // VTEPs of the other hosts on the network
 	Remote   []Endpoint
+	// Encrypted says that the tunnel begins at Underlay, a link-local address of the WireGuard device, and nowhere else.
+	Encrypted bool
+	Underlay  Underlay
 	// Leaving keeps the links of a network that is about to be removed: they are neither mended nor deleted.
 	Leaving bool
 }
 
 // Underlay is where the tunnels of a host begin.
 type Underlay struct {
-	Addr   netip.Addr // the host's VTEP, IPv4
+	Addr   netip.Addr // the host's VTEP, IPv4; on a WireGuard device link-local IPv6
 	Device string     // interface that has it
 	MTU    int        // bytes
 }
@@ -166,7 +169,10 @@ type Overlay struct {
 }
 
 // ifaces are the indexes of a network's links.
-type ifaces struct{ bridge, tunnel int }
+type ifaces struct {
+	bridge int
+	tunnel port
+}
 
 // Open binds to the network namespace of the calling thread.
 func Open(c Config) (*Overlay, error) {

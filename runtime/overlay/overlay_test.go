@@ -82,25 +82,25 @@ func TestMovedContainerIsReachedAgainAtOnce(t *testing.T) {
 func TestReconcileMendsWhatOthersBroke(t *testing.T) {
 	tests := map[string]func(t *testing.T, h *host, bridge, tunnel netlink.Link, remote *container){
 		"a tunnel entry is missing": func(t *testing.T, h *host, _, tunnel netlink.Link, c *container) {
-			must(t, h.o.conn.one(dropTunnelEntry(tunnel.Attrs().Index, c.mac, netip.Addr{})))
+			must(t, h.o.conn.one(dropTunnelEntry(port{index: tunnel.Attrs().Index}, c.mac, netip.Addr{})))
 		},
 		"a tunnel entry leads to the wrong host": func(t *testing.T, h *host, _, tunnel netlink.Link, c *container) {
-			must(t, h.o.conn.one(tunnelEntry(tunnel.Attrs().Index, c.mac, netip.MustParseAddr("10.99.0.77"))))
+			must(t, h.o.conn.one(tunnelEntry(port{index: tunnel.Attrs().Index}, c.mac, netip.MustParseAddr("10.99.0.77"))))
 		},
 		"a bridge entry is missing": func(t *testing.T, h *host, _, tunnel netlink.Link, c *container) {
-			must(t, h.o.conn.one(dropBridgeEntry(tunnel.Attrs().Index, c.mac)))
+			must(t, h.o.conn.one(dropBridgeEntry(port{index: tunnel.Attrs().Index}, c.mac)))
 		},
 		"a neighbour has another MAC": func(t *testing.T, h *host, bridge, _ netlink.Link, c *container) {
 			must(t, h.o.conn.one(neighEntry(bridge.Attrs().Index, c.ip, MAC{2, 1, 1, 1, 1, 1})))
 		},
 		"foreign entries": func(t *testing.T, h *host, bridge, tunnel netlink.Link, _ *container) {
 			e := Endpoint{IP: netip.MustParseAddr("10.128.9.9"), MAC: MAC{2, 0x42, 9, 9, 9, 9}, VTEP: netip.MustParseAddr("10.99.0.99")}
-			for _, err := range h.o.conn.batch(put(ifaces{bridge.Attrs().Index, tunnel.Attrs().Index}, e)) {
+			for _, err := range h.o.conn.batch(put(ifaces{bridge.Attrs().Index, port{index: tunnel.Attrs().Index}}, e)) {
 				must(t, err)
 			}
 		},
 		"a peer too many": func(t *testing.T, h *host, _, tunnel netlink.Link, _ *container) {
-			must(t, h.o.conn.one(tunnelEntry(tunnel.Attrs().Index, MAC{}, netip.MustParseAddr("10.99.0.99"))))
+			must(t, h.o.conn.one(tunnelEntry(port{index: tunnel.Attrs().Index}, MAC{}, netip.MustParseAddr("10.99.0.99"))))
 		},
 		"the tunnel is gone": func(t *testing.T, _ *host, _, tunnel netlink.Link, _ *container) {
 			must(t, netlink.LinkDel(tunnel))

@@ -120,7 +120,7 @@ func (l *Link) vxlan(kind uint16, v []byte) {
 	switch kind {
 	case nl.IFLA_VXLAN_ID:
 		l.VNI = number(v)
-	case nl.IFLA_VXLAN_LOCAL:
+	case nl.IFLA_VXLAN_LOCAL, nl.IFLA_VXLAN_LOCAL6:
 		l.Local, _ = netip.AddrFromSlice(v)
 	case nl.IFLA_VXLAN_LINK:
 		l.Lower = int(number(v))

@@ -36,12 +36,17 @@ func (o *Overlay) Reconcile(ctx context.Context, s State) (Report, error) {
 	for i := range s.Networks {
 		want[s.Networks[i].VNI] = &s.Networks[i]
 	}
-	nets, lower, err := o.gather(links, &s, want, &r)
+	nets, devices, err := o.gather(links, &s, want, &r)
 	if err != nil {
 		return r, err
 	}
 	for vni, n := range want {
 		if n.Leaving {
+			if nets[vni] != nil {
+				if err := o.closePlain(n, nets[vni]); err != nil {
+					r.Failed[vni] = err
+				}
+			}
 			delete(nets, vni)
 			continue
 		}
@@ -51,7 +56,7 @@ func (o *Overlay) Reconcile(ctx context.Context, s State) (Report, error) {
 		if nets[vni] == nil {
 			nets[vni] = newDump(vni)
 		}
-		i, err := o.ensure(&s, n, lower, nets[vni])
+		i, err := o.ensure(&s, n, devices, nets[vni])
 		if err != nil {
 			r.Failed[vni] = err
 			delete(o.links, vni)
@@ -68,9 +73,9 @@ func (o *Overlay) Reconcile(ctx context.Context, s State) (Report, error) {
 	return r, nil
 }
 
-// gather finds the links of wanted networks and the underlay device, and deletes the links that nobody wants.
-func (o *Overlay) gather(links []Link, s *State, want map[uint32]*Network, r *Report) (nets map[uint32]*Dump, lower int, err error) {
-	nets = map[uint32]*Dump{}
+// gather finds the links of wanted networks and the underlay devices, and deletes the links that nobody wants.
+func (o *Overlay) gather(links []Link, s *State, want map[uint32]*Network, r *Report) (nets map[uint32]*Dump, devices lowers, err error) {
+	nets, devices = map[uint32]*Dump{}, lowers{}
 	names := map[string]uint32{}
 	for vni := range want {
 		names[BridgeName(vni)], names[TunnelName(vni)] = vni, vni
@@ -78,9 +83,7 @@ func (o *Overlay) gather(links []Link, s *State, want map[uint32]*Network, r *Re
 	var failed []error
 	var doomed []Link
 	for _, l := range links {
-		if l.Name == s.Underlay.Device {
-			lower = l.Index
-		}
+		devices[l.Name] = l.Index
 		// A link with a wanted network's name is taken over even without our group: the engine makes the bridge
 		// itself when it comes up first after a reboot.
 		if vni, ok := names[l.Name]; ok {
@@ -104,10 +107,10 @@ func (o *Overlay) gather(links []Link, s *State, want map[uint32]*Network, r *Re
 			delete(o.links, vni)
 		}
 	}
-	if lower == 0 && len(want) > 0 {
+	if devices[s.Underlay.Device] == 0 && len(want) > 0 {
 		failed = append(failed, fmt.Errorf("overlay: the underlay device %q is not there", s.Underlay.Device))
 	}
-	return nets, lower, errors.Join(failed...)
+	return nets, devices, errors.Join(failed...)
 }
 
 // mend writes the difference between what is and what shall be. All deletions go before all additions: an entry may
