@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -61,6 +62,7 @@ type agent struct {
 	relist     bool            // another one is wanted
 	ended      int             // jobs of networks that have ended
 	ports      ports
+	paths      paths
 	firewall   string   // complaint about the host's firewall last logged
 	epoch      string   // in which the store was told what runs here; "" before
 	problems   []string // with what it was told
@@ -72,7 +74,7 @@ func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in
 		publish: newPublisher(log), observe: newObserver(e, log),
 		memory:  recall(""),
 		updates: make(chan update, 256), results: make(chan result), slots: make(chan struct{}, jobLimit),
-		nets: map[string]*network{}, zones: map[string]bool{}, warned: map[string]bool{}}
+		nets: map[string]*network{}, zones: map[string]bool{}, warned: map[string]bool{}, paths: paths{timer: time.NewTimer(time.Hour)}}
 }
 
 // loop runs until ctx ends.
@@ -82,6 +84,7 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 	defer tick.Stop()
 	settle := time.NewTimer(time.Hour)
 	settle.Stop()
+	a.paths.timer.Stop()
 	a.refresh()
 	a.list(ctx)
 	for {
@@ -106,6 +109,9 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 		case <-settle.C:
 			a.reconcile(ctx)
 			continue
+		case <-a.paths.timer.C:
+			a.probe(ctx)
+			continue
 		case <-tick.C:
 			a.refresh()
 			a.remember()
@@ -113,6 +119,7 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 			a.list(ctx)
 			a.reconcile(ctx)
 			a.verifyPorts()
+			a.probe(ctx)
 			continue
 		}
 		a.act(ctx, c)
@@ -152,6 +159,9 @@ func (a *agent) act(ctx context.Context, c changes) {
 	}
 	if c.whole {
 		a.refresh()
+	}
+	if c.whole || c.paths {
+		a.probeSoon()
 	}
 	switch {
 	case c.whole || c.links:
@@ -313,6 +323,7 @@ func (a *agent) refresh() {
 		Name: a.config.Host, Engine: a.facts, VTEP: u.Addr, Device: u.Device, MTU: u.MTU, Routes: routes, Agent: a.config.Version,
 		Epoch: a.epoch, Problems: a.problems,
 		WireGuard: a.publishedWireGuard(),
+		Paths:     a.known(), Silent: slices.Sorted(maps.Keys(a.paths.silent)),
 	}, false)
 	a.publish.set(ledger.AliveKey(a.config.Host), "", true)
 }

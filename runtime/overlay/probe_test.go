@@ -1,9 +1,8 @@
 package overlay
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // probed is a world whose hosts have gateways and know each other's bridges.
@@ -143,39 +143,53 @@ func TestContainersMadeForMoreLearnWhatTheTunnelCarries(t *testing.T) {
 	for i, h := range w.hosts {
 		inside(t, h.ns, func() { must(t, TellPathMTU(h.addr, w.hosts[1-i].addr, 1500)) })
 	}
-	const size = 1 << 20
-	var listener net.Listener
-	var err error
-	inside(t, b.ns, func() {
-		listener, err = net.Listen("tcp4", ":80") //nolint:noctx // lives as long as the test
-	})
-	must(t, err)
-	defer listener.Close()
-	got := make(chan int, 1)
-	go func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		n, _ := io.Copy(io.Discard, conn)
-		got <- int(n)
-	}()
-	var conn net.Conn
+	b.listen(t)
+	var conn *net.UDPConn
 	inside(t, a.ns, func() {
-		conn, err = net.DialTimeout("tcp4", netip.AddrPortFrom(b.ip, 80).String(), soon)
+		var err error
+		conn, err = net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(b.ip, 7)))
+		must(t, err)
 	})
+	defer conn.Close()
+	raw, err := conn.SyscallConn()
 	must(t, err)
-	_ = conn.SetDeadline(time.Now().Add(soon))
-	_, err = conn.Write(bytes.Repeat([]byte{7}, size))
-	must(t, err)
-	conn.Close()
-	select {
-	case n := <-got:
-		if n != size {
-			t.Errorf("%d bytes of %d came through", n, size)
+	option := func(get func(fd int) error) {
+		t.Helper()
+		must(t, raw.Control(func(fd uintptr) { err = get(int(fd)) }))
+		must(t, err)
+	}
+	option(func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO)
+	})
+	big := make([]byte, 8000)
+	for begin := time.Now(); !errors.Is(err, unix.EMSGSIZE); _, err = conn.Write(big) {
+		if time.Since(begin) > soon {
+			t.Fatal("nobody tells the container that the path carries less")
 		}
-	case <-time.After(soon):
-		t.Error("what was sent did not come through")
+	}
+	var mtu int
+	option(func(fd int) (err error) {
+		mtu, err = unix.GetsockoptInt(fd, unix.SOL_IP, unix.IP_MTU)
+		return err
+	})
+	if mtu != 1500-Overhead {
+		t.Errorf("the container believes in %d bytes, want %d", mtu, 1500-Overhead)
+	}
+	a.reach(t, b.ip, soon)
+}
+
+func TestLinksKeepToTheContainersThatWereMadeForMore(t *testing.T) {
+	w := probed(t, 1)
+	h := w.hosts[0]
+	c := h.run(10)
+	mtuOf(t, h.ns, c.leg, 8950)
+	h.reconcile(w.jumboState(h, 1450))
+	if d := h.dump(t)[0]; d.Tunnel.MTU != 8950 || d.Bridge.MTU != 8950 {
+		t.Errorf("with a container of 8950: tunnel %d, bridge %d", d.Tunnel.MTU, d.Bridge.MTU)
+	}
+	mtuOf(t, h.ns, c.leg, 1450)
+	h.reconcile(w.jumboState(h, 1450))
+	if d := h.dump(t)[0]; d.Tunnel.MTU != 1450 || d.Bridge.MTU != 1450 {
+		t.Errorf("with a container of 1450: tunnel %d, bridge %d", d.Tunnel.MTU, d.Bridge.MTU)
 	}
 }
