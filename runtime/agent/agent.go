@@ -67,6 +67,7 @@ type agent struct {
 	epoch      string   // in which the store was told what runs here; "" before
 	problems   []string // with what it was told
 	encryption encryption
+	overlaps   []string // sentences about routes last logged
 }
 
 func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in *ingress.Ingress, log *slog.Logger) *agent {
@@ -319,6 +320,7 @@ func (a *agent) refresh() {
 	if err != nil {
 		a.log.Warn("routes not listed", "err", err)
 	}
+	a.tellOverlaps(routes)
 	a.publish.set(ledger.HostKey(a.config.Host), ledger.Host{
 		Name: a.config.Host, Engine: a.facts, VTEP: u.Addr, Device: u.Device, MTU: u.MTU, Routes: routes, Agent: a.config.Version,
 		Epoch: a.epoch, Problems: a.problems,

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -209,4 +210,20 @@ func (v *view) pathMTU(r record, underlay overlay.Underlay) int {
 		}
 	}
 	return least
+}
+
+// tellOverlaps logs, once, which routes of the host have come to lie over its networks. Commands tell it from the host's
+// record.
+func (a *agent) tellOverlaps(routes []netip.Prefix) {
+	var all []string
+	for _, r := range a.view.here() {
+		all = append(all, ledger.Overlaps(a.config.Host, routes, &r.Network)...)
+	}
+	slices.Sort(all)
+	for _, sentence := range all {
+		if !slices.Contains(a.overlaps, sentence) {
+			a.log.Warn(sentence)
+		}
+	}
+	a.overlaps = all
 }
