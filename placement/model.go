@@ -394,7 +394,7 @@ type Observation struct {
 	// with the reason.
 	Unanswered map[string]string
 	Pool       []netip.Prefix // from the inventory
-	MTU        int            // of new overlays, bytes; already the smallest that all hosts can carry
+	MTU        int            // of new overlays, bytes; from the inventory; 0 leaves it to the agents, who know the paths
 }
 
 // Host returns the host of that name, or nil.

@@ -231,3 +231,16 @@ func TestAddressesOfContainersRunByHandAreLeftToThem(t *testing.T) {
 		t.Errorf("got %v, %v\nwant %s", p, err, want)
 	}
 }
+
+func TestARouteThatCameLaterIsWarnedOf(t *testing.T) {
+	s := world(host("a"), host("b"), subnet("10.0.0.0/24"), service("web", on("back"))).up(t)
+	if w := s.plan(t).Warnings; len(w) != 0 {
+		t.Fatalf("warned of %q", w)
+	}
+	s.o.Hosts[0].Routes = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("0.0.0.0/0")}
+	s.o.Hosts[1].Routes = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")} // which is not on the network
+	want := "network app_back: a route 10.0.0.0/16 of host a lies over its subnet 10.0.0.0/24, so addresses of one of them are not reached; remove the route, or run berth down and up for another subnet"
+	if w := s.plan(t).Warnings; len(w) != 1 || w[0] != want {
+		t.Errorf("warned of %q", w)
+	}
+}

@@ -154,6 +154,7 @@ func (u *upper) openOverlay(n *placement.NetworkSpec, tasks int, made map[string
 		if err := u.checkRecord(v, n); err != nil {
 			return nil, err
 		}
+		u.warnOfRoutes(v)
 	} else if err := u.newOverlay(v, n, tasks, made); err != nil {
 		return nil, err
 	}

@@ -27,6 +27,24 @@ func (u *upper) overlap(subnet netip.Prefix, taken map[netip.Prefix]string) stri
 	return ""
 }
 
+// warnOfRoutes tells of routes that came to lie over a network that stands already.
+func (u *upper) warnOfRoutes(v *overlay) {
+	for i := range u.o.Hosts {
+		h := &u.o.Hosts[i]
+		if _, on := v.Blocks[h.Name]; !on {
+			continue
+		}
+		for _, r := range h.Routes {
+			for _, subnet := range []netip.Prefix{v.Subnet, v.Subnet6} {
+				if subnet.IsValid() && r.Bits() > 0 && r.Overlaps(subnet) && !u.leaves(h.Name, r) {
+					u.warn("network %s: a route %s of host %s lies over its subnet %s, so addresses of one of them are not reached; remove the route, or run berth down and up for another subnet",
+						v.Name, r, h.Name, subnet)
+				}
+			}
+		}
+	}
+}
+
 // wantedBits is the prefix length of a network that berth chooses: the tasks fit into one half, and the smallest
 // blocks of all hosts into the other.
 func wantedBits(tasks, hosts int) int {

@@ -47,7 +47,7 @@ func hosts(ss *session) error {
 	if err := table.Hosts(ss.env.Stdout, rows, ss.c.String("format")); err != nil {
 		return err
 	}
-	for _, sentence := range unreached(ss) {
+	for _, sentence := range warnings(ss) {
 		fmt.Fprintln(ss.env.Stderr, sentence)
 	}
 	if down > 0 {
@@ -70,8 +70,8 @@ func agentState(a *engine.AgentContainer) string {
 // storeGlance bounds what the list of hosts waits for the store: it is for hosts first.
 const storeGlance = 3 * time.Second
 
-// unreached are the agents' complaints about hosts that they do not reach; none when the store does not answer.
-func unreached(ss *session) []string {
+// warnings are what the agents have found wrong between hosts; none when the store does not answer.
+func warnings(ss *session) []string {
 	if !ss.inv.Cluster() {
 		return nil
 	}
@@ -84,5 +84,5 @@ func unreached(ss *session) []string {
 	if err != nil {
 		return nil
 	}
-	return view.Unreached()
+	return append(view.Warnings(), view.Unreached()...)
 }

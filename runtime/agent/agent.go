@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -61,10 +62,12 @@ type agent struct {
 	relist     bool            // another one is wanted
 	ended      int             // jobs of networks that have ended
 	ports      ports
+	paths      paths
 	firewall   string   // complaint about the host's firewall last logged
 	epoch      string   // in which the store was told what runs here; "" before
 	problems   []string // with what it was told
 	encryption encryption
+	overlaps   []string // sentences about routes last logged
 }
 
 func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in *ingress.Ingress, log *slog.Logger) *agent {
@@ -72,7 +75,7 @@ func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in
 		publish: newPublisher(log), observe: newObserver(e, log),
 		memory:  recall(""),
 		updates: make(chan update, 256), results: make(chan result), slots: make(chan struct{}, jobLimit),
-		nets: map[string]*network{}, zones: map[string]bool{}, warned: map[string]bool{}}
+		nets: map[string]*network{}, zones: map[string]bool{}, warned: map[string]bool{}, paths: paths{timer: time.NewTimer(time.Hour)}}
 }
 
 // loop runs until ctx ends.
@@ -82,6 +85,7 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 	defer tick.Stop()
 	settle := time.NewTimer(time.Hour)
 	settle.Stop()
+	a.paths.timer.Stop()
 	a.refresh()
 	a.list(ctx)
 	for {
@@ -106,6 +110,9 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 		case <-settle.C:
 			a.reconcile(ctx)
 			continue
+		case <-a.paths.timer.C:
+			a.probe(ctx)
+			continue
 		case <-tick.C:
 			a.refresh()
 			a.remember()
@@ -113,6 +120,7 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 			a.list(ctx)
 			a.reconcile(ctx)
 			a.verifyPorts()
+			a.probe(ctx)
 			continue
 		}
 		a.act(ctx, c)
@@ -152,6 +160,9 @@ func (a *agent) act(ctx context.Context, c changes) {
 	}
 	if c.whole {
 		a.refresh()
+	}
+	if c.whole || c.paths {
+		a.probeSoon()
 	}
 	switch {
 	case c.whole || c.links:
@@ -309,10 +320,12 @@ func (a *agent) refresh() {
 	if err != nil {
 		a.log.Warn("routes not listed", "err", err)
 	}
+	a.tellOverlaps(routes)
 	a.publish.set(ledger.HostKey(a.config.Host), ledger.Host{
 		Name: a.config.Host, Engine: a.facts, VTEP: u.Addr, Device: u.Device, MTU: u.MTU, Routes: routes, Agent: a.config.Version,
 		Epoch: a.epoch, Problems: a.problems,
 		WireGuard: a.publishedWireGuard(),
+		Paths:     a.known(), Silent: slices.Sorted(maps.Keys(a.paths.silent)),
 	}, false)
 	a.publish.set(ledger.AliveKey(a.config.Host), "", true)
 }

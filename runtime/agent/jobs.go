@@ -28,6 +28,7 @@ type result struct {
 	network string
 	made    made
 	removed bool
+	probed  *probed // of a round of probes
 	err     error
 
 	device *deviceResult // of a job at the WireGuard device
@@ -119,6 +120,10 @@ func (a *agent) finish(ctx context.Context, r result) {
 		a.finishDevice(ctx, r.device, r.err)
 		return
 	}
+	if r.probed != nil {
+		a.finishProbe(ctx, r)
+		return
+	}
 	n := a.network(r.network)
 	n.busy = false
 	a.ended++
@@ -142,6 +147,7 @@ func (a *agent) finish(ctx context.Context, r result) {
 	default:
 		n.id, n.made, n.problem = r.id, r.made, ""
 		a.engineNets[n.name] = engine.NetworkInfo{ID: r.id, Name: n.name, Bridge: r.made.spec.Bridge, Labels: r.made.spec.Labels}
+		a.probeSoon()
 		a.log.Info("network stands", "network", n.name, "vni", r.made.vni, "bridge", r.made.spec.Bridge)
 	}
 	// The engine has been at the bridge: compare again, report, and go on with what waited.

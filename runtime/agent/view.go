@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
-	"net/netip"
 	"reflect"
 	"slices"
+	"strconv"
 
 	"berth/placement"
 	"berth/runtime/ledger"
@@ -27,6 +27,7 @@ type view struct {
 	ports     map[string]placement.PortRecord          // by the last part of the key
 	withdrawn map[string]map[string]bool               // host → container: about to be stopped
 	revision  int64                                    // of the last change that is in here
+	stands    map[string]bool                          // "<network>/<host>" of networks that stand on other hosts
 	alive     map[string]bool                          // hosts whose leases hold
 
 	encryption ledger.Encryption
@@ -52,6 +53,7 @@ type changes struct {
 	zones   map[string]bool // networks whose endpoints changed
 	local   bool            // endpoints of this host
 	keys    bool            // what the WireGuard device hangs on
+	paths   bool            // whom to probe
 	serving []served
 	ports   bool // records of ports, or withdrawn containers: what a command waits for
 }
@@ -65,7 +67,7 @@ func newView(me string, log *slog.Logger) *view {
 	return &view{me: me, log: log, hosts: map[string]ledger.Host{}, networks: map[string]record{},
 		endpoints: map[string]map[string]placement.Endpoint{}, states: map[string]map[string]ledger.State{},
 		guests: map[string]map[guest]placement.Endpoint{}, ready: map[string]bool{}, ports: map[string]placement.PortRecord{},
-		alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}}
+		alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}, stands: map[string]bool{}}
 }
 
 // load makes a view of a snapshot.
@@ -101,6 +103,8 @@ func (v *view) apply(e store.Event, c *changes) {
 		} else {
 			v.ready[k[0]] = true
 		}
+	} else if len(k) == 2 {
+		v.applyReady(k[0]+"/"+k[1], e, c)
 	} else if k := ledger.Split(e.Key, ledger.Alive); len(k) == 1 {
 		v.applyAlive(k[0], e, c)
 	} else if e.Key == ledger.EncryptionKey {
@@ -122,6 +126,19 @@ func (v *view) applyState(host, container string, e store.Event, c *changes) {
 		v.states[host][container] = s
 	}
 	c.serving = append(c.serving, served{host, container, v.serves(host, container)})
+}
+
+func (v *view) applyReady(where string, e store.Event, c *changes) {
+	var r ledger.Ready
+	if !e.Deleted && !v.decode(e, &r) {
+		return
+	}
+	if e.Deleted || r.Problem != "" {
+		delete(v.stands, where)
+		return
+	}
+	v.stands[where] = true
+	c.paths = true
 }
 
 func (v *view) applyNetwork(name string, e store.Event, c *changes) {
@@ -154,99 +171,10 @@ func (v *view) applyHost(name string, e store.Event, c *changes) {
 		v.hosts[name] = h
 	}
 	if name != v.me && (old.VTEP != h.VTEP || old.MTU != h.MTU || !sameEnd(old.WireGuard, h.WireGuard)) {
-		c.links = true
+		c.links, c.paths = true, true
 	}
+	c.links = c.links || !maps.Equal(old.Paths, h.Paths)
 	c.keys = c.keys || name != v.me && !reflect.DeepEqual(old.WireGuard, h.WireGuard)
-}
-
-func (v *view) applyEndpoint(network, container string, e store.Event, c *changes) {
-	var now placement.Endpoint
-	if !e.Deleted && !v.decode(e, &now) {
-		return
-	}
-	if v.endpoints[network] == nil {
-		v.endpoints[network] = map[string]placement.Endpoint{}
-	}
-	old, was := v.endpoints[network][container]
-	if e.Deleted {
-		delete(v.endpoints[network], container)
-		if len(v.endpoints[network]) == 0 {
-			delete(v.endpoints, network)
-		}
-	} else {
-		v.endpoints[network][container] = now
-	}
-	v.moved(network, old, was, now, !e.Deleted, c)
-	if was { // a guest that had the address as well has it alone now
-		for _, g := range v.guests[network] {
-			v.stays(network, old, g, c)
-		}
-	}
-}
-
-// moved notes what the coming, going or change of an endpoint of a network means here.
-func (v *view) moved(network string, old placement.Endpoint, was bool, now placement.Endpoint, is bool, c *changes) {
-	c.local = c.local || was && old.Host == v.me || is && now.Host == v.me
-	// The network may come later in the same revision; all its endpoints are then written together.
-	n := v.networks[network]
-	if _, here := n.block(v.me); !here {
-		return
-	}
-	if c.zones == nil {
-		c.zones = map[string]bool{}
-	}
-	c.zones[network] = true
-	change := overlay.Change{VNI: n.VNI}
-	if was {
-		if o, err := v.entry(old); err == nil {
-			change.Drop = append(change.Drop, o)
-		}
-	}
-	if is {
-		if o, err := v.entry(now); err != nil {
-			v.log.Warn("endpoint left out", "key", ledger.EndpointKey(now), "err", err)
-		} else if now.Host == v.me {
-			// Now local: whatever led elsewhere must be gone before its container starts.
-			change.Drop = append(change.Drop, o)
-		} else if o.VTEP.IsValid() {
-			// The same address elsewhere is replaced in place; dropping it first would leave a gap.
-			if len(change.Drop) == 1 && change.Drop[0].MAC == o.MAC && change.Drop[0].IP == o.IP && change.Drop[0].IP6 == o.IP6 {
-				change.Drop = nil
-			}
-			change.Put = append(change.Put, o)
-		}
-	}
-	c.entries = append(c.entries, change)
-}
-
-// stays puts an endpoint's entries again after another one with the same address or MAC went, whose entries are gone now.
-func (v *view) stays(network string, went, e placement.Endpoint, c *changes) {
-	if e.Host == v.me || e.IP != went.IP && e.MAC != went.MAC && (e.IP6 != went.IP6 || !e.IP6.IsValid()) {
-		return
-	}
-	if o, err := v.entry(e); err == nil && o.VTEP.IsValid() {
-		c.entries = append(c.entries, overlay.Change{VNI: v.networks[network].VNI, Put: []overlay.Endpoint{o}})
-	}
-}
-
-// entry is an endpoint as the overlay wants it; without a VTEP while its host has not spoken yet.
-func (v *view) entry(e placement.Endpoint) (overlay.Endpoint, error) {
-	mac, err := overlay.ParseMAC(e.MAC)
-	if err != nil {
-		return overlay.Endpoint{}, err
-	}
-	return overlay.Endpoint{IP: e.IP.Unmap(), IP6: e.IP6, MAC: mac, VTEP: v.vtep(e.Network, e.Host)}, nil
-}
-
-// vtep is where another host's part of a network is.
-func (v *view) vtep(network, host string) netip.Addr {
-	if host == v.me {
-		return netip.Addr{}
-	}
-	if n := v.networks[network]; n.Encrypted() {
-		return v.encryptedVTEP(host)
-	}
-	return v.hosts[host].VTEP
 }
 
 func (v *view) decode(e store.Event, into any) bool {
@@ -287,25 +215,27 @@ func (v *view) local() map[string]bool {
 	return out
 }
 
+// mtuOption is the engine's own option for the MTU of a network.
+const mtuOption = "com.docker.network.driver.mtu"
+
 // desired is what the overlay of this host shall have of a network.
 func (v *view) desired(r record, underlay overlay.Underlay) overlay.Network {
 	n := overlay.Network{VNI: r.VNI, MTU: r.MTU, Filter: r.Options["com.docker.network.bridge.enable_icc"] == "false"}
 	n.Encrypted = r.Encrypted()
-	least := underlay.MTU
 	for host := range r.Blocks {
-		h, vtep := v.hosts[host], v.vtep(r.Name, host)
+		vtep := v.vtep(r.Name, host)
 		if !vtep.IsValid() {
 			continue
 		}
 		n.Peers = append(n.Peers, vtep)
 		// What goes to another host's bridge goes to that host only. Its addresses are asked for, as it is seldom talked to.
 		n.Remote = append(n.Remote, overlay.Endpoint{MAC: overlay.BridgeMAC(host, r.VNI), VTEP: vtep})
-		if h.MTU > 0 {
-			least = min(least, h.MTU)
-		}
 	}
-	if fits := least - tunnelOverhead(n.Encrypted, underlay.Addr); n.MTU == 0 || n.Encrypted && n.MTU > fits {
-		n.MTU = fits // the command line's figure leaves encryption out
+	if own, err := strconv.Atoi(r.Options[mtuOption]); err == nil && own > 0 {
+		n.MTU = own
+	}
+	if fits := v.pathMTU(r, underlay) - tunnelOverhead(n.Encrypted, underlay.Addr); n.MTU == 0 || n.Encrypted && n.MTU > fits {
+		n.MTU = fits // a figure of the file's or the inventory's may leave encryption out
 	}
 	for _, e := range v.on(r.Name) {
 		if e.Host == v.me {

@@ -313,7 +313,6 @@ func assemble(inv *placement.Inventory, project string, snaps []engine.Snapshot,
 			o.Endpoints = append(o.Endpoints, e)
 		}
 	}
-	discovered := 0
 	for i := range o.Hosts {
 		h, ok := view.Hosts[o.Hosts[i].Name]
 		if !ok {
@@ -323,18 +322,9 @@ func assemble(inv *placement.Inventory, project string, snaps []engine.Snapshot,
 		if h.VTEP.IsValid() {
 			o.Hosts[i].IP = h.VTEP.String()
 		}
-		if h.MTU > 0 && (discovered == 0 || h.MTU < discovered) {
-			discovered = h.MTU
-		}
-	}
-	if o.MTU == 0 && discovered > 0 {
-		o.MTU = discovered - tunnelOverhead
 	}
 	return o
 }
-
-// tunnelOverhead is what VXLAN over IPv4 adds to a packet: 14 inner Ethernet, 20 IP, 8 UDP, 8 VXLAN bytes.
-const tunnelOverhead = 50
 
 func named(networks []placement.Network, name, project string) bool {
 	for _, n := range networks {

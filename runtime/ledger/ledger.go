@@ -86,6 +86,11 @@ type Host struct {
 	Problems []string `json:"problems,omitempty"`
 
 	WireGuard *WireGuard `json:"wireguard,omitempty"` // while the host is on an encrypted network
+
+	// Paths are the MTUs of the paths to other hosts, bytes, where they are less than both hosts' own.
+	Paths map[string]int `json:"paths,omitempty"`
+	// Silent are the hosts that share a network with this one and do not answer its tunnels, sorted.
+	Silent []string `json:"silent,omitempty"`
 }
 
 // Engine is what a host's engine says of itself. The agent asks when it connects to the engine, so that commands need

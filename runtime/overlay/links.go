@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ensure makes the links of a network or corrects those that are there, and returns their indexes.
-func (o *Overlay) ensure(s *State, n *Network, devices lowers, have *Dump) (ifaces, error) {
+// ensure makes the links of a network or corrects those that are there, which have that MTU, and returns their indexes.
+func (o *Overlay) ensure(s *State, n *Network, devices lowers, have *Dump, mtu int) (ifaces, error) {
 	var i ifaces
 	u := n.underlay(s)
 	lower := devices[u.Device]
@@ -30,7 +30,7 @@ func (o *Overlay) ensure(s *State, n *Network, devices lowers, have *Dump) (ifac
 	}
 	filter := n.Filter || userlandProxyOff(bridge)
 
-	if err := o.ensureBridge(s, n, have.Bridge, filter); err != nil {
+	if err := o.ensureBridge(s, n, have.Bridge, filter, mtu); err != nil {
 		return i, wrap(bridge, err)
 	}
 	if have.Bridge.Index == 0 {
@@ -55,6 +55,7 @@ func (o *Overlay) ensure(s *State, n *Network, devices lowers, have *Dump) (ifac
 		t = Link{}
 	}
 	if t.Index == 0 {
+		mtu = n.MTU
 		if err := o.conn.one(newTunnel(s, n, lower, i.bridge)); err != nil {
 			if errors.Is(err, unix.EEXIST) {
 				err = fmt.Errorf("VNI %d is in use on this host already: %w", n.VNI, err)
@@ -66,7 +67,7 @@ func (o *Overlay) ensure(s *State, n *Network, devices lowers, have *Dump) (ifac
 			return i, wrap(tunnel, err)
 		}
 	}
-	if err := o.ensureTunnel(s, n, t, i.bridge); err != nil {
+	if err := o.ensureTunnel(s, n, t, i.bridge, mtu); err != nil {
 		return i, wrap(tunnel, err)
 	}
 	have.Tunnel = t
@@ -75,7 +76,7 @@ func (o *Overlay) ensure(s *State, n *Network, devices lowers, have *Dump) (ifac
 }
 
 // ensureBridge makes the bridge, or corrects one that the engine made first (after a reboot, from its own records).
-func (o *Overlay) ensureBridge(s *State, n *Network, b Link, filter bool) error {
+func (o *Overlay) ensureBridge(s *State, n *Network, b Link, filter bool, mtu int) error {
 	mac := linkMAC(s.Host, "bridge", n.VNI)
 	info := func(create bool) []byte {
 		var data []byte
@@ -113,7 +114,7 @@ func (o *Overlay) ensureBridge(s *State, n *Network, b Link, filter bool) error 
 	if b.Group != Group || !b.Up {
 		o.noIPv6(b.Index)
 	}
-	return o.correct(b, mac, n.MTU)
+	return o.correct(b, mac, mtu)
 }
 
 // newTunnel makes the VXLAN port, in the bridge from the beginning but not up yet.
@@ -135,7 +136,7 @@ func newTunnel(s *State, n *Network, lower, bridge int) message {
 }
 
 // ensureTunnel corrects what can be changed on a VXLAN port, and lets it up last.
-func (o *Overlay) ensureTunnel(s *State, n *Network, t Link, bridge int) error {
+func (o *Overlay) ensureTunnel(s *State, n *Network, t Link, bridge, mtu int) error {
 	if t.Master != bridge {
 		m := appendAttr(ifinfo(unix.AF_UNSPEC, t.Index, 0), unix.IFLA_MASTER, u32(uint32(bridge)))
 		if err := o.conn.one(message{unix.RTM_SETLINK, 0, m}); err != nil {
@@ -155,7 +156,7 @@ func (o *Overlay) ensureTunnel(s *State, n *Network, t Link, bridge int) error {
 	if !t.Up {
 		o.noIPv6(t.Index)
 	}
-	return o.correct(t, linkMAC(s.Host, "tunnel", n.VNI), n.MTU)
+	return o.correct(t, linkMAC(s.Host, "tunnel", n.VNI), mtu)
 }
 
 // correct sets what all links have: MAC address, MTU, group, and that it is up.

@@ -56,7 +56,7 @@ func (o *Overlay) Reconcile(ctx context.Context, s State) (Report, error) {
 		if nets[vni] == nil {
 			nets[vni] = newDump(vni)
 		}
-		i, err := o.ensure(&s, n, devices, nets[vni])
+		i, err := o.ensure(&s, n, devices, nets[vni], carried(n, nets[vni], links))
 		if err != nil {
 			r.Failed[vni] = err
 			delete(o.links, vni)
@@ -71,6 +71,18 @@ func (o *Overlay) Reconcile(ctx context.Context, s State) (Report, error) {
 	o.mend(nets, want, &r)
 	o.filter(links, len(nets) > 0)
 	return r, nil
+}
+
+// carried is the MTU of a network's links. It does not fall below that of the containers there that were made for more:
+// what is too large for the path has to get to the tunnel, where the kernel answers it; a bridge would only drop it.
+func carried(n *Network, have *Dump, links []Link) int {
+	mtu := n.MTU
+	for _, l := range links {
+		if have.Tunnel.Index != 0 && have.Tunnel.Master == have.Bridge.Index && l.Master == have.Bridge.Index && l.Index != have.Tunnel.Index {
+			mtu = max(mtu, min(l.MTU, have.Tunnel.MTU))
+		}
+	}
+	return mtu
 }
 
 // gather finds the links of wanted networks and the underlay devices, and deletes the links that nobody wants.

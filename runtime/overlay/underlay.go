@@ -13,7 +13,7 @@ import (
 
 // FindUnderlay chooses where the host's tunnels begin. hint is the address that the inventory knows: it is taken when
 // an interface has it. Otherwise (a name, an address behind NAT) it is the source address of the route to the first
-// peer, or without peers of the default route. The MTU is the interface's, or less where the route to a peer says so.
+// peer, or without peers of the default route. The MTU is the interface's; paths may carry less, see RouteMTU and Probe.
 func (o *Overlay) FindUnderlay(hint netip.Addr, peers []netip.Addr) (Underlay, error) {
 	addrs, err := netlinkRetry(func() ([]netlink.Addr, error) { return o.handle.AddrList(nil, unix.AF_INET) })
 	if err != nil {
@@ -38,14 +38,7 @@ func (o *Overlay) FindUnderlay(hint netip.Addr, peers []netip.Addr) (Underlay, e
 	if err != nil {
 		return Underlay{}, fmt.Errorf("overlay: find the underlay: read the interface of %s: %w", source, err)
 	}
-	u := Underlay{Addr: source, Device: link.Attrs().Name, MTU: link.Attrs().MTU}
-	for _, p := range peers {
-		routes, err := o.handle.RouteGet(p.AsSlice())
-		if err == nil && len(routes) > 0 && routes[0].MTU > 0 {
-			u.MTU = min(u.MTU, routes[0].MTU)
-		}
-	}
-	return u, nil
+	return Underlay{Addr: source, Device: link.Attrs().Name, MTU: link.Attrs().MTU}, nil
 }
 
 // source is the address this host uses towards the first target that it has a route to, last towards the world.

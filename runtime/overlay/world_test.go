@@ -20,6 +20,7 @@ const testVNI = FirstVNI + 7
 // world is a few hosts as network namespaces on one switch, with an Overlay each, gone when the test ends.
 type world struct {
 	t     testing.TB
+	sw    netns.NsHandle // the switch: br0 with a port p<i> for each host
 	hosts []*host
 }
 
@@ -49,6 +50,7 @@ func newWorld(t testing.TB, n int) *world {
 	}
 	w := &world{t: t}
 	sw := w.namespace()
+	w.sw = sw
 	inside(t, sw, func() {
 		must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}))
 		up(t, "br0")
