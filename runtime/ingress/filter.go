@@ -2,7 +2,6 @@ package ingress
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -28,21 +27,26 @@ const (
 	filterChain = "DOCKER-USER"
 )
 
-// rules are the two, in order.
+// conntrackRules are the conditions of the two, in order: of what goes to a bridge, and of what comes from one.
+func conntrackRules() []xt.ConntrackMtinfo3 {
+	var to, from xt.ConntrackMtinfo3
+	to.MatchFlags, to.StateMask = uint16(xt.ConntrackState), xtStateDNAT
+	from = to
+	from.MatchFlags |= uint16(xt.ConntrackDirection)
+	from.InvertFlags = uint16(xt.ConntrackDirection) // REPLY is "not ORIGINAL" (xt_conntrack.c)
+	return []xt.ConntrackMtinfo3{to, from}
+}
+
+// filterRules are the two as nftables has them.
 func filterRules() [][]expr.Any {
-	state := func(c xt.ConntrackMtinfo3) expr.Any {
-		c.MatchFlags |= uint16(xt.ConntrackState)
-		c.StateMask = xtStateDNAT
-		return &expr.Match{Name: "conntrack", Rev: 3, Info: &c}
-	}
 	comment := xt.Comment(Comment)
-	rule := func(key expr.MetaKey, c xt.ConntrackMtinfo3) []expr.Any {
-		return append(interfacePrefix(key), state(c), &expr.Match{Name: "comment", Info: &comment}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept})
+	var all [][]expr.Any
+	for n, c := range conntrackRules() {
+		key := []expr.MetaKey{expr.MetaKeyOIFNAME, expr.MetaKeyIIFNAME}[n]
+		all = append(all, append(interfacePrefix(key), &expr.Match{Name: "conntrack", Rev: 3, Info: &c},
+			&expr.Match{Name: "comment", Info: &comment}, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept}))
 	}
-	var reply xt.ConntrackMtinfo3
-	reply.MatchFlags = uint16(xt.ConntrackDirection)
-	reply.InvertFlags = uint16(xt.ConntrackDirection) // REPLY is "not ORIGINAL" (xt_conntrack.c)
-	return [][]expr.Any{rule(expr.MetaKeyOIFNAME, xt.ConntrackMtinfo3{}), rule(expr.MetaKeyIIFNAME, reply)}
+	return all
 }
 
 // xtStateDNAT is XT_CONNTRACK_STATE_DNAT (linux/netfilter/xt_conntrack.h): 1 << (IP_CT_NUMBER + 2).
@@ -69,7 +73,9 @@ func (i *Ingress) engineChain() (*nftables.Chain, []*nftables.Rule, error) {
 
 // ensureFilter puts the rules there that are missing.
 func (i *Ingress) ensureFilter() error {
-	i.warnLegacy()
+	if err := i.legacy(true); err != nil {
+		return err
+	}
 	chain, rules, err := i.engineChain()
 	if err != nil || chain == nil {
 		return err
@@ -106,6 +112,9 @@ func (i *Ingress) ensureFilter() error {
 
 // removeFilter takes the rules away.
 func (i *Ingress) removeFilter() error {
+	if err := i.legacy(false); err != nil {
+		return err
+	}
 	chain, rules, err := i.engineChain()
 	if err != nil || chain == nil {
 		return err
@@ -156,17 +165,4 @@ func isReturn(r *nftables.Rule) bool {
 		}
 	}
 	return returns
-}
-
-// warnLegacy says once what to do where the engine works with the old iptables, into whose tables netlink cannot write.
-func (i *Ingress) warnLegacy() {
-	tables, err := os.ReadFile("/proc/self/net/ip_tables_names")
-	if err != nil || !slices.Contains(strings.Fields(string(tables)), filterTable) {
-		return
-	}
-	i.legacy.Do(func() {
-		i.log.Warn("this host's firewall is the old iptables (iptables-legacy), where berth makes no rules; if it drops what is forwarded, " +
-			"ports in mode ingress need two: iptables-legacy -I DOCKER-USER -o bt+ -m conntrack --ctstate DNAT -j ACCEPT; " +
-			"iptables-legacy -I DOCKER-USER -i bt+ -m conntrack --ctstate DNAT --ctdir REPLY -j ACCEPT")
-	})
 }

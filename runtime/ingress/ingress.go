@@ -14,6 +14,7 @@
 package ingress
 
 import (
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -25,6 +26,9 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
+
+// order is the byte order of what the kernel is given: the machine's own.
+var order = binary.NativeEndian
 
 // TableName is berth's nftables table of the family ip: "nft list table ip berth-ports" shows it.
 const TableName = "berth-ports"
@@ -61,14 +65,14 @@ type Config struct {
 	Log *slog.Logger // nil: slog.Default()
 }
 
-// Ingress works on the network namespace that it was opened in. Its methods are for one goroutine, but for DropFlows.
+// Ingress works on the network namespace that it was opened in, where its callers are too. Its methods are for one
+// goroutine, but for DropFlows.
 type Ingress struct {
 	log  *slog.Logger
 	nft  *nftables.Conn
 	last *State // as the kernel has it; nil while that is not known
 
 	listeners map[string]*listener // by Port.Name
-	legacy    sync.Once            // the log has said what berth cannot do here
 
 	flows  sync.Mutex
 	handle *netlink.Handle

@@ -31,7 +31,10 @@ const bridge = "bt1048576"
 
 var subnet = netip.MustParsePrefix("10.128.0.0/24")
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldWith(t, "iptables") }
+
+// newWorldWith is newWorld with an engine that uses another iptables.
+func newWorldWith(t *testing.T, iptables string) *world {
 	t.Helper()
 	if unix.Geteuid() != 0 {
 		t.Skip("needs root to make network namespaces")
@@ -48,7 +51,7 @@ func newWorld(t *testing.T) *world {
 		for _, rule := range []string{"-N DOCKER-USER", "-A DOCKER-USER -j RETURN", "-A FORWARD -j DOCKER-USER",
 			"-A FORWARD -o " + bridge + " -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
 			"-A FORWARD -i " + bridge + " ! -o " + bridge + " -j ACCEPT", "-P FORWARD DROP"} {
-			run(t, "iptables", strings.Fields(rule)...)
+			run(t, iptables, strings.Fields(rule)...)
 		}
 	})
 	for i := range w.tasks {
