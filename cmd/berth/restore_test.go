@@ -170,8 +170,8 @@ func TestAStoreIsMovedWithItsAgents(t *testing.T) {
 		t.Errorf("the container sees %q, %v", got, err)
 	}
 	w.must("scale", "web=4")
-	if n := len(slices.Compact(slices.Sorted(maps.Values(w.addresses())))); n != 4*2+1 {
-		t.Errorf("%d different addresses, want 9", n)
+	if n := len(slices.Compact(slices.Sorted(maps.Values(w.addresses())))); n != 4*2+2 {
+		t.Errorf("%d different addresses, want 10", n)
 	}
 	again := *w
 	again.env = old

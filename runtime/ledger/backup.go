@@ -41,7 +41,7 @@ type Backup struct {
 // again, who the members of the embedded store are at the moment, and the store's bookkeeping.
 var passing = []string{
 	Allocation, EpochKey, ClusterKey, Root + "members",
-	Hosts, Alive, Readies, States, Guests, Root + "renewals/", Root + "answers/", Root + "withdrawn/",
+	Hosts, Alive, Readies, States, Guests, Root + "renewals/", Answering, Withdrawn,
 }
 
 // Kept reports whether a key belongs into a backup. Keys that this version does not know do.
