@@ -477,8 +477,9 @@ type TaskRecord struct {
 
 // ContainerRecord is what the store knows of a container beside what its other labels say.
 type ContainerRecord struct {
-	Endpoints []Endpoint `json:"endpoints,omitempty"`
-	Pins      []string   `json:"pins,omitempty"` // engine names of volumes that tie the task to this host
+	Endpoints []Endpoint   `json:"endpoints,omitempty"`
+	Pins      []string     `json:"pins,omitempty"`  // engine names of volumes that tie the task to this host
+	Ports     []PortRecord `json:"ports,omitempty"` // of its service
 }
 
 // Network is an overlay network: its address space and members.

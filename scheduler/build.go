@@ -112,7 +112,7 @@ func (u *upper) containerSteps(m *made, t *task) {
 	}
 	create := t.step(Create, t.host())
 	create.Endpoints, create.Resolvers, create.Why = t.endpoints, t.resolvers, t.why
-	create.Pins = u.pinsOf(t)
+	create.Record = placement.ContainerRecord{Pins: u.pinsOf(t), Ports: u.portsOf(t)}
 	image := u.supplyOf(u.p.ImageName(t.set.service), t.host())
 	if create.ImageID = image.wanted; image.pending {
 		create.ImageID = "" // what the plan's steps bring

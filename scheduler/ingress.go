@@ -170,6 +170,14 @@ func (u *upper) wantedPorts() []placement.PortRecord {
 	return all
 }
 
+// portsOf are the records of the ports that lead to a task.
+func (u *upper) portsOf(t *task) []placement.PortRecord {
+	if t.set.oneOff || len(t.set.service.Ingress) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(u.wantedPorts(), func(r placement.PortRecord) bool { return r.Service != t.Service })
+}
+
 func comparePorts(a, b placement.PortRecord) int {
 	return cmp.Or(cmp.Compare(a.Published, b.Published), strings.Compare(a.Protocol, b.Protocol))
 }

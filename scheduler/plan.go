@@ -90,7 +90,6 @@ type Step struct {
 	Volume      *placement.VolumeSpec  // CreateVolume, SeedVolume
 	Endpoints   []placement.Endpoint   // Create on a cluster: its addresses
 	Resolvers   []netip.Addr           // Create on a cluster: the agent's name server on each of its networks
-	Pins        []string               // Create on a cluster: engine names of volumes that tie the task to Host
 	ImageID     string                 // Create, SeedVolume: the image on Host; "" when a pull of this plan brings it
 	ContainerID string                 // of a container that exists already
 	From        string                 // Send, Pull: host that has the image
@@ -112,6 +111,9 @@ type Step struct {
 	Spare       bool                   // RemoveNetwork, RemoveVolume, RemoveImage: what something else uses stays, with a warning
 	OneOff      *OneOff                // Create: of a one-off; nil for tasks
 	Hosts       []string               // Publish
+
+	// Record is, of Create on a cluster, what else the container is to say of itself; without Endpoints.
+	Record placement.ContainerRecord
 }
 
 // Change is one store transaction.

@@ -26,19 +26,20 @@ services:
   db:
     <<: *base
     volumes: [data:/data]
-    networks: [back]
+    networks: [back, open]
+    ports: [{target: 80, published: 18085, mode: ingress}]
     links: ["web:shop"]
-networks: {front: , back: {internal: true, driver_opts: {some.option: "x"}}}
+networks: {front: , open: , back: {internal: true, driver_opts: {some.option: "x"}}}
 volumes: {data: }
 `
 
-// records are what the store says of networks, endpoints, tasks and pins, without the agents' own keys.
+// records are what the store says of networks, endpoints, ports, tasks and pins, without the agents' own keys.
 func (w *world) records() map[string]string {
 	w.t.Helper()
 	out := map[string]string{}
 	for line := range strings.Lines(w.must("store", "dump").out) {
 		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		for _, prefix := range []string{"berth/networks/", "berth/endpoints/", "berth/projects/"} {
+		for _, prefix := range []string{"berth/networks/", "berth/endpoints/", "berth/projects/", "berth/ports/"} {
 			if strings.HasPrefix(key, prefix) {
 				out[key] = value
 			}

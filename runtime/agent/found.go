@@ -29,14 +29,10 @@ func (a *agent) find(ctx context.Context) (ledger.Found, error) {
 
 // found reads networks and containers with their labels.
 func found(host string, nets []engine.NetworkInfo, containers []engine.ContainerInfo) ledger.Found {
-	f := ledger.Found{Host: host, Stands: map[string]uint32{}, Tasks: map[string]map[placement.Task]placement.TaskRecord{},
+	f := ledger.Found{Host: host, Tasks: map[string]map[placement.Task]placement.TaskRecord{},
 		Pins: map[string][]string{}, Containers: map[string]bool{}}
-	used := map[string]bool{}
 	for _, c := range containers {
 		f.Containers[c.Name] = true
-		for network := range c.Networks {
-			used[network] = true
-		}
 	}
 	overlays := map[string]placement.Network{}
 	for _, info := range nets {
@@ -45,10 +41,7 @@ func found(host string, nets []engine.NetworkInfo, containers []engine.Container
 			continue
 		}
 		overlays[n.Name] = n
-		f.Stands[n.Name] = n.VNI
-		if used[n.Name] {
-			f.Networks = append(f.Networks, n)
-		}
+		f.Networks = append(f.Networks, n)
 	}
 	for _, c := range containers {
 		addContainer(&f, c, overlays)
@@ -100,6 +93,11 @@ func addContainer(f *ledger.Found, c engine.ContainerInfo, overlays map[string]p
 		if _, on := c.Networks[e.Network]; on && overlays[e.Network].Name != "" {
 			e.Host = f.Host
 			f.Endpoints = append(f.Endpoints, e)
+		}
+	}
+	for _, p := range rec.Ports {
+		if !slices.Contains(f.Ports, p) {
+			f.Ports = append(f.Ports, p)
 		}
 	}
 	for _, v := range rec.Pins {

@@ -29,6 +29,8 @@ type Access struct {
 	Cert      []byte   `json:"cert,omitempty"`
 	Key       []byte   `json:"key,omitempty"`
 	Seal      []byte   `json:"seal,omitempty"` // the cluster's key for what lies sealed in the store; see seal.go
+	// Moved is where the cluster's store is now, when it was moved away from here; "" else.
+	Moved string `json:"moved,omitempty"`
 }
 
 // cachePath is where the access of an inventory is kept: named after how its hosts are addressed, so that two
@@ -106,6 +108,9 @@ func (c *Cluster) fetchAccess(ctx context.Context, snaps []engine.Snapshot) (*Ac
 		var a Access
 		if err := json.Unmarshal(b, &a); err != nil {
 			return nil, fmt.Errorf("host %s: %s in volume %s is broken: %w", s.Host.Name, accessFile, AgentName, err)
+		}
+		if a.Moved != "" {
+			return nil, movedError(a.Moved)
 		}
 		return &a, nil
 	}

@@ -26,10 +26,10 @@ type CreateSpec struct {
 	// Endpoints are the task's addresses on overlay networks (by engine network name). A network with an endpoint gets
 	// no service aliases: the agents answer names there.
 	Endpoints []placement.Endpoint
-	Resolvers []netip.Addr      // name servers that come before the service's own dns:
-	Pins      []string          // engine names of volumes that tie the task to its host; for its label
-	Inherit   []placement.Mount // anonymous volumes to take over; Source is the engine volume name
-	ShareWith map[string]string // service → container name or ID whose namespaces or volumes it uses
+	Resolvers []netip.Addr              // name servers that come before the service's own dns:
+	Record    placement.ContainerRecord // for its label; Endpoints are those above
+	Inherit   []placement.Mount         // anonymous volumes to take over; Source is the engine volume name
+	ShareWith map[string]string         // service → container name or ID whose namespaces or volumes it uses
 
 	OneOff     bool
 	Slug       string // of a one-off: 64 hex digits, its label

@@ -115,7 +115,9 @@ func containerLabels(s *CreateSpec, imageID string) map[string]string {
 		labels[labelCounted] = svc.Resources.String()
 	}
 	if s.Cluster {
-		if b, err := json.Marshal(placement.ContainerRecord{Endpoints: s.Endpoints, Pins: s.Pins}); err == nil {
+		rec := s.Record
+		rec.Endpoints = s.Endpoints
+		if b, err := json.Marshal(rec); err == nil {
 			labels[placement.RecordLabel] = string(b)
 		}
 	}

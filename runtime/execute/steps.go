@@ -131,7 +131,7 @@ func (r *runner) create(ctx context.Context, e *engine.Engine, s *scheduler.Step
 	spec := engine.CreateSpec{
 		Project: r.world.Project, Service: s.Service, Task: s.Task, Name: s.Name, Replaces: s.Replaces,
 		Cluster: r.world.Cluster, Endpoints: s.Endpoints, Resolvers: s.Resolvers, Inherit: s.Inherit,
-		ShareWith: s.ShareWith, ImageID: s.ImageID, Pins: s.Pins,
+		ShareWith: s.ShareWith, ImageID: s.ImageID, Record: s.Record,
 	}
 	ctx, cancel := finishing(ctx)
 	defer cancel()

@@ -15,12 +15,10 @@ import (
 
 // Found is what runs on one host, as its engine's containers, networks and their labels say.
 type Found struct {
-	Host string
-	// Networks are berth's engine networks on the host that containers are on, each with this host's block only. Stands
-	// names all of them, with their VNIs, those that nothing is on too.
-	Networks  []placement.Network
-	Stands    map[string]uint32
+	Host      string
+	Networks  []placement.Network // berth's engine networks, each with this host's block only
 	Endpoints []placement.Endpoint
+	Ports     []placement.PortRecord
 	// Tasks and Pins are by project; Pins are engine volume names.
 	Tasks map[string]map[placement.Task]placement.TaskRecord
 	Pins  map[string][]string
@@ -50,6 +48,9 @@ func Rebuild(v *View, f Found) (store.Txn, []string) {
 	}
 	for _, e := range f.Endpoints {
 		r.endpoint(e)
+	}
+	for _, p := range f.Ports {
+		r.port(p)
 	}
 	for project, tasks := range f.Tasks {
 		r.tasks(project, tasks)
@@ -113,7 +114,7 @@ func (r *rebuilding) dropStale() {
 		}
 	}
 	for name, n := range r.networks {
-		if _, ok := n.Blocks[me]; ok && r.found.Stands[name] != n.VNI {
+		if _, ok := n.Blocks[me]; ok && !r.standsHere(name, n.VNI) {
 			n.Blocks = maps.Clone(n.Blocks)
 			delete(n.Blocks, me)
 			r.set(n)
@@ -176,7 +177,7 @@ func (r *rebuilding) network(n placement.Network) {
 		if other.VNI != n.VNI && !other.Subnet.Overlaps(n.Subnet) && !overlaps(other.Subnet6, n.Subnet6) {
 			continue
 		}
-		if host := r.teller(other); host != "" || r.standsHere(other) {
+		if host := r.teller(other); host != "" || r.standsHere(name, other.VNI) {
 			refuse("has the VNI or subnet of network %s on host %s; take its project down and up again", name, host)
 			return
 		}
@@ -186,7 +187,9 @@ func (r *rebuilding) network(n placement.Network) {
 }
 
 // standsHere reports whether a network of the store is one of this host's, told already or to be told.
-func (r *rebuilding) standsHere(n placement.Network) bool { return r.found.Stands[n.Name] == n.VNI }
+func (r *rebuilding) standsHere(name string, vni uint32) bool {
+	return slices.ContainsFunc(r.found.Networks, func(n placement.Network) bool { return n.Name == name && n.VNI == vni })
+}
 
 func overlaps(a, b netip.Prefix) bool { return a.IsValid() && b.IsValid() && a.Overlaps(b) }
 
@@ -242,6 +245,27 @@ func (r *rebuilding) endpoint(e placement.Endpoint) {
 	}
 	r.endpoints[key] = e
 	r.put(key, e)
+}
+
+// port tells of a port in mode ingress. Another service has it if a host has told that it runs one of its tasks.
+func (r *rebuilding) port(p placement.PortRecord) {
+	i := slices.IndexFunc(r.view.Ports, func(o placement.PortRecord) bool { return o.Published == p.Published && o.Protocol == p.Protocol })
+	if i >= 0 && r.view.Ports[i] == p {
+		return
+	}
+	if i >= 0 {
+		other := r.view.Ports[i]
+		if known := r.view.Projects[other.Project]; known != nil && (other.Project != p.Project || other.Service != p.Service) {
+			for t, rec := range known.Tasks {
+				if t.Service == other.Service && r.told(rec.Host) {
+					r.problem("service %s of project %s and service %s of project %s on host %s both publish %s on every host; give one of them another port",
+						p.Service, p.Project, other.Service, other.Project, rec.Host, p.Port())
+					return
+				}
+			}
+		}
+	}
+	r.put(PortKey(p.Protocol, p.Published), p)
 }
 
 func (r *rebuilding) tasks(project string, tasks map[placement.Task]placement.TaskRecord) {

@@ -26,7 +26,7 @@ type world struct {
 func newWorld(hosts ...string) *world {
 	w := &world{hosts: hosts, found: map[string]*Found{}, keys: map[string]store.Pair{}}
 	for _, h := range hosts {
-		w.found[h] = &Found{Host: h, Stands: map[string]uint32{}, Tasks: map[string]map[placement.Task]placement.TaskRecord{},
+		w.found[h] = &Found{Host: h, Tasks: map[string]map[placement.Task]placement.TaskRecord{},
 			Pins: map[string][]string{}, Containers: map[string]bool{}}
 	}
 	return w
@@ -97,7 +97,6 @@ func (w *world) overlay(name string, number int, hosts ...string) placement.Netw
 			Gateway: netip.MustParseAddr(fmt.Sprintf("10.%d.255.%d", number, 16*i+1))}
 		mine := n
 		mine.Blocks = map[string]placement.Block{h: n.Blocks[h]}
-		w.found[h].Stands[name] = n.VNI
 		w.found[h].Networks = append(w.found[h].Networks, mine)
 	}
 	return n
@@ -147,7 +146,6 @@ func (w *world) down(network string) {
 		w.remove(network, n)
 	}
 	for _, f := range w.found {
-		delete(f.Stands, network)
 		delete(f.Tasks, network)
 		f.Networks = slices.DeleteFunc(f.Networks, func(n placement.Network) bool { return n.Name == network })
 	}
@@ -216,6 +214,9 @@ func TestAnEmptiedStoreIsRebuiltAsItWas(t *testing.T) {
 	for i, h := range []string{"a", "b", "c", "a"} {
 		w.run(t, "shop", h, i+1)
 	}
+	port := placement.PortRecord{Published: 80, Target: 8000, Protocol: "tcp", Project: "shop", Service: "web", Network: "shop"}
+	w.found["a"].Ports, w.found["c"].Ports = []placement.PortRecord{port}, []placement.PortRecord{port}
+	w.put(PortKey("tcp", 80), port)
 	w.found["b"].Pins["shop"] = []string{"shop_data"}
 	w.put(PinKey("shop", "shop_data"), "b")
 	before := w.records()
@@ -287,11 +288,6 @@ func TestAnOldBackupIsCorrectedByWhatRuns(t *testing.T) {
 		backup := maps.Clone(w.keys)
 		for range rapid.IntRange(0, 15).Draw(t, "since") {
 			step()
-		}
-		for _, f := range w.found { // as agents find it: networks that something is on
-			f.Networks = slices.DeleteFunc(f.Networks, func(n placement.Network) bool {
-				return !slices.ContainsFunc(f.Endpoints, func(e placement.Endpoint) bool { return e.Network == n.Name })
-			})
 		}
 		w.keys = backup
 		w.lose()
