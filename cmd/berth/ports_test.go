@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
+
 	"berth/fixtures/lab/lab"
 )
 
@@ -80,9 +82,25 @@ func answers(t *testing.T, host string) map[string]string {
 // rules are a host's firewall rules without counters, and the names of its nftables tables.
 func rules(t *testing.T, h *lab.Host) string {
 	t.Helper()
-	out, err := h.Run(t.Context(), "sh", "-c", "iptables-save; nft list tables")
+	out, err := h.Run(t.Context(), "iptables-save")
 	if err != nil {
 		t.Fatal(err)
+	}
+	ns, err := h.NetNS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	c, err := nftables.New(nftables.WithNetNSFd(int(ns.Fd())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := c.ListTables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range tables {
+		out += fmt.Sprintln("table", table.Family, table.Name)
 	}
 	out = regexp.MustCompile(`(?m)^#.*\n|\[\d+:\d+\]`).ReplaceAllString(out, "")
 	return strings.TrimSpace(out)
@@ -171,7 +189,7 @@ func TestAPortInModeIngressIsAnsweredByEveryHost(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := h.Run(t.Context(), "kill", "-9", strings.TrimSpace(pid)); err != nil {
+				if _, err := h.Run(t.Context(), "sh", "-c", "kill -9 "+pid); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -192,7 +210,7 @@ func TestAPortInModeIngressIsAnsweredByEveryHost(t *testing.T) {
 func callersOnHosts(t *testing.T, w *world) {
 	for _, h := range w.lab.Hosts() {
 		for _, to := range []string{h.Address(), "127.0.0.1", "::1"} {
-			if _, err := h.Run(t.Context(), "wget", "-qO-", "-T", "5", "-t", "1", portURL(to)); err != nil {
+			if _, err := h.Run(t.Context(), "busybox", "wget", "-qO-", portURL(to)); err != nil {
 				t.Errorf("%s calls %s: %v", h.Name(), to, err)
 			}
 		}

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"net/netip"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
 )
 
@@ -58,7 +61,7 @@ func TestWhatIsNotTheHostsAddressIsLeftAlone(t *testing.T) {
 		l, err := net.Listen("tcp4", ":80")
 		must(t, err)
 		t.Cleanup(func() { l.Close() })
-		run(t, "ip", "route", "add", "10.128.0.0/24", "via", "10.99.0.2")
+		must(t, netlink.RouteAdd(&netlink.Route{Dst: &net.IPNet{IP: net.IPv4(10, 128, 0, 0), Mask: net.CIDRMask(24, 32)}, Gw: net.IPv4(10, 99, 0, 2)}))
 	})
 	w.apply(state(1, 2))
 	for _, to := range []string{"10.128.0.254:80", "10.99.0.1:80"} {
@@ -140,7 +143,12 @@ func says(c net.Conn, want string) bool {
 func (w *world) dump() string {
 	var out string
 	inside(w.t, w.host, func() {
-		out = run(w.t, "iptables", "-S") + run(w.t, "iptables", "-t", "nat", "-S") + run(w.t, "nft", "list", "tables")
+		out = run(w.t, "iptables", "-S") + run(w.t, "iptables", "-t", "nat", "-S")
+		tables, err := w.in.nft.ListTables()
+		must(w.t, err)
+		for _, t := range tables {
+			out += fmt.Sprintln("table", t.Family, t.Name)
+		}
 	})
 	return out
 }
@@ -186,7 +194,8 @@ func TestOthersRulesStayAndComeFirst(t *testing.T) {
 func TestWhatIsGoneIsWrittenAgain(t *testing.T) {
 	w := newWorld(t)
 	w.apply(state(1, 2))
-	inside(t, w.host, func() { run(t, "nft", "delete", "table", "ip", TableName) })
+	w.in.nft.DelTable(table())
+	must(t, w.in.nft.Flush())
 	must(t, w.in.Verify())
 	w.apply(state(1, 2))
 	if got := w.sees(w.client, "tcp4", hostPort); len(got) != 2 {
@@ -228,8 +237,10 @@ func TestAPortThatSomethingListensOnIsAProblem(t *testing.T) {
 		if len(problems) != 1 || !strings.Contains(problems["81/tcp"], "something else on the host listens on it") {
 			t.Errorf("problems %v", problems)
 		}
-		if out := run(t, "nft", "list", "table", "ip", TableName); strings.Contains(out, "tcp-81") {
-			t.Errorf("calls of the other program are taken from it:\n%s", out)
+		chains, err := w.in.nft.ListChains()
+		must(t, err)
+		if slices.ContainsFunc(chains, func(c *nftables.Chain) bool { return c.Name == "tcp-81" }) {
+			t.Error("calls of the other program are taken from it")
 		}
 		must(t, l.Close())
 		if problems, err = w.in.Apply(s); err != nil || len(problems) > 0 {

@@ -1,11 +1,14 @@
 package ingress
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -45,8 +48,11 @@ func newWorldWith(t *testing.T, iptables string) *world {
 		must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridge}}))
 		addAddress(t, bridge, "10.128.0.254/24")
 		addAddress(t, "eth0", "10.99.0.2/24")
-		run(t, "sysctl", "-qw", "net.ipv4.ip_forward=1")
-		run(t, "sysctl", "-eqw", "net.bridge.bridge-nf-call-iptables=0") // as package overlay has it; -e: where there is such a switch
+		// The thread's namespace is the one that /proc/sys shows.
+		must(t, os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0))
+		if err := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("0"), 0); !errors.Is(err, fs.ErrNotExist) {
+			must(t, err) // as package overlay has it
+		}
 		// What an engine has there: all that is forwarded is dropped unless it says otherwise.
 		for _, rule := range []string{"-N DOCKER-USER", "-A DOCKER-USER -j RETURN", "-A FORWARD -j DOCKER-USER",
 			"-A FORWARD -o " + bridge + " -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
