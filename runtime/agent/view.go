@@ -27,6 +27,7 @@ type view struct {
 	ports     map[string]placement.PortRecord          // by the last part of the key
 	withdrawn map[string]map[string]bool               // host → container: about to be stopped
 	revision  int64                                    // of the last change that is in here
+	locked    map[string]bool                          // projects that a command works on
 	alive     map[string]bool                          // hosts whose leases hold
 
 	encryption ledger.Encryption
@@ -46,14 +47,15 @@ func (r record) block(host string) (placement.Block, bool) {
 
 // changes says what events touched.
 type changes struct {
-	whole   bool // a new snapshot
-	links   bool // networks, blocks or VTEPs: what Reconcile looks at
-	entries []overlay.Change
-	zones   map[string]bool // networks whose endpoints changed
-	local   bool            // endpoints of this host
-	keys    bool            // what the WireGuard device hangs on
-	serving []served
-	ports   bool // records of ports, or withdrawn containers: what a command waits for
+	whole    bool // a new snapshot
+	links    bool // networks, blocks or VTEPs: what Reconcile looks at
+	entries  []overlay.Change
+	zones    map[string]bool // networks whose endpoints changed
+	local    bool            // endpoints of this host
+	keys     bool            // what the WireGuard device hangs on
+	serving  []served
+	ports    bool // records of ports, or withdrawn containers: what a command waits for
+	unlocked bool // a command has ended
 }
 
 type served struct {
@@ -65,7 +67,7 @@ func newView(me string, log *slog.Logger) *view {
 	return &view{me: me, log: log, hosts: map[string]ledger.Host{}, networks: map[string]record{},
 		endpoints: map[string]map[string]placement.Endpoint{}, states: map[string]map[string]ledger.State{},
 		guests: map[string]map[guest]placement.Endpoint{}, ready: map[string]bool{}, ports: map[string]placement.PortRecord{},
-		alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}}
+		locked: map[string]bool{}, alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}}
 }
 
 // load makes a view of a snapshot.
@@ -105,6 +107,13 @@ func (v *view) apply(e store.Event, c *changes) {
 		v.applyAlive(k[0], e, c)
 	} else if e.Key == ledger.EncryptionKey {
 		v.applyEncryption(e, c)
+	} else if k := ledger.Split(e.Key, ledger.Projects); len(k) == 2 && e.Key == ledger.LockKey(k[0]) {
+		if e.Deleted {
+			delete(v.locked, k[0])
+			c.unlocked = true
+		} else {
+			v.locked[k[0]] = true
+		}
 	}
 }
 
@@ -308,10 +317,12 @@ func (v *view) desired(r record, underlay overlay.Underlay) overlay.Network {
 		n.MTU = fits // the command line's figure leaves encryption out
 	}
 	for _, e := range v.on(r.Name) {
-		if e.Host == v.me {
-			continue
-		}
-		if o, err := v.entry(e); err == nil && o.VTEP.IsValid() {
+		o, err := v.entry(e)
+		switch {
+		case err != nil:
+		case e.Host == v.me:
+			n.Local = append(n.Local, o.MAC)
+		case o.VTEP.IsValid():
 			n.Remote = append(n.Remote, o)
 		}
 	}
