@@ -48,14 +48,17 @@ type agent struct {
 	// All below belongs to the loop.
 	view       *view // nil until the store was read
 	underlay   overlay.Underlay
-	facts      ledger.Engine                 // zero until the engine has been asked
-	asked      bool                          // since it was last connected to: one restarted may be another version
-	engineNets map[string]engine.NetworkInfo // made by agents, by name; nil until the engine was listed
-	containers map[string]ledger.State       // of this engine, by name
-	joined     map[string]joined             // those that run and are on networks
-	guests     map[string]placement.Endpoint // by key, what this host has reported; see host
-	warned     map[string]bool               // keys of guests that could not be reported
-	locals     map[string]bool               // containers of this host with an endpoint; see stateKeys
+	facts      ledger.Engine                   // zero until the engine has been asked
+	asked      bool                            // since it was last connected to: one restarted may be another version
+	engineNets map[string]engine.NetworkInfo   // made by agents, by name; nil until the engine was listed
+	containers map[string]ledger.State         // of this engine, by name
+	joined     map[string]joined               // those that run and are on networks
+	guests     map[string]placement.Endpoint   // by key, what this host has reported; see host
+	warned     map[string]bool                 // keys of guests that could not be reported
+	listed     map[string]engine.ContainerInfo // the last listing's containers, by name
+	rejoined   map[[2]string]time.Time         // when a container (ID) was last put back onto a network
+	waiting    bool                            // a container is to be put back when its project is not locked any more
+	locals     map[string]bool                 // containers of this host with an endpoint; see stateKeys
 	nets       map[string]*network
 	zones      map[string]bool // networks that the name server knows
 	listing    bool            // a list job is under way
@@ -75,7 +78,8 @@ func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in
 		publish: newPublisher(log), observe: newObserver(e, log),
 		memory:  recall(""),
 		updates: make(chan update, 256), results: make(chan result), slots: make(chan struct{}, jobLimit),
-		nets: map[string]*network{}, zones: map[string]bool{}, warned: map[string]bool{}, paths: paths{timer: time.NewTimer(time.Hour)}}
+		nets: map[string]*network{}, zones: map[string]bool{}, warned: map[string]bool{}, paths: paths{timer: time.NewTimer(time.Hour)},
+		rejoined: map[[2]string]time.Time{}}
 }
 
 // loop runs until ctx ends.
@@ -86,6 +90,8 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 	settle := time.NewTimer(time.Hour)
 	settle.Stop()
 	a.paths.timer.Stop()
+	left := time.NewTimer(time.Hour)
+	left.Stop()
 	a.refresh()
 	a.list(ctx)
 	for {
@@ -102,7 +108,16 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 			a.finish(ctx, r)
 			continue
 		case <-a.observe.wake:
-			a.noticed(ctx, a.observe.take())
+			news := a.observe.take()
+			if news.left {
+				left.Reset(settleLeft)
+			}
+			a.noticed(ctx, news)
+			continue
+		case <-left.C:
+			if a.observe.strayed() {
+				a.list(ctx)
+			}
 			continue
 		case <-links:
 			settle.Reset(settleLinks)
@@ -180,7 +195,7 @@ func (a *agent) act(ctx context.Context, c changes) {
 	}
 	a.setZones(c)
 	for _, s := range c.serving {
-		a.names.SetServing(s.host, s.container, s.serving)
+		a.names.SetServing(s.host, s.container, a.serves(s.host, s.container))
 	}
 	if c.whole || c.local || c.links {
 		a.host(ctx)
@@ -191,6 +206,18 @@ func (a *agent) act(ctx context.Context, c changes) {
 		a.ports.stale = true
 	}
 	a.ports.stale = a.ports.stale || len(a.view.ports) > 0 && (len(c.serving) > 0 || len(c.zones) > 0)
+	if a.waiting && c.unlocked {
+		a.list(ctx)
+	}
+}
+
+// serves reports whether a container is one to send others to. Of its own host's an agent takes the engine's word: it is
+// earlier than the store's, and there without a store.
+func (a *agent) serves(host, container string) bool {
+	if host == a.config.Host && a.containers != nil {
+		return a.containers[container].Serving() && !a.view.withdrawn[host][container]
+	}
+	return a.view.serves(host, container)
 }
 
 // setZones hands changed networks to the name server.
@@ -217,7 +244,7 @@ func (a *agent) setZones(c changes) {
 	if c.whole {
 		for host, containers := range a.view.states {
 			for container := range containers {
-				a.names.SetServing(host, container, a.view.serves(host, container))
+				a.names.SetServing(host, container, a.serves(host, container))
 			}
 		}
 		a.names.Forget(func(host, container string) bool {
@@ -272,6 +299,7 @@ func (a *agent) publishStates() {
 	}
 	for name := range a.locals {
 		key := ledger.StateKey(a.config.Host, name)
+		a.names.SetServing(a.config.Host, name, a.serves(a.config.Host, name))
 		if s, ok := a.containers[name]; ok {
 			a.publish.set(key, s, true)
 		} else if _, reported := a.view.states[a.config.Host][name]; reported || a.publish.has(key) {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"berth/placement"
 	"berth/runtime/engine"
 )
 
@@ -17,4 +18,5 @@ type Engine interface {
 	Events(ctx context.Context) *engine.Events
 	RunWireGuard(ctx context.Context, s engine.WireGuardSpec) error
 	RemoveWireGuard(ctx context.Context) error
+	Rejoin(ctx context.Context, id string, e placement.Endpoint) error
 }

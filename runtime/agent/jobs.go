@@ -19,19 +19,23 @@ const jobTime = 2 * time.Minute
 // result is what a job found.
 type result struct {
 	// of a list job
-	listed bool
-	facts  ledger.Engine
-	after  int // jobs of networks that had ended when the listing began
-	id     string
-	nets   []engine.NetworkInfo
+	listed     bool
+	containers []engine.ContainerInfo
+	facts      ledger.Engine
+	after      int // jobs of networks that had ended when the listing began
+	id         string
+	nets       []engine.NetworkInfo
 	// of a network's job; id is the engine network's
 	network string
 	made    made
 	removed bool
 	probed  *probed // of a round of probes
-	err     error
 
 	device *deviceResult // of a job at the WireGuard device
+	// of a job that puts a container back onto a network
+	rejoined  [2]string
+	container string
+	err       error
 }
 
 // start runs a network's job; one a network at a time.
@@ -79,7 +83,7 @@ func (a *agent) list(ctx context.Context) {
 				return r
 			}
 		}
-		if r.err = a.observe.list(ctx); r.err == nil {
+		if r.containers, r.err = a.observe.list(ctx); r.err == nil {
 			r.nets, r.err = a.engine.Networks(ctx, placement.NetworkLabel)
 		}
 		return r
@@ -122,6 +126,10 @@ func (a *agent) finish(ctx context.Context, r result) {
 	}
 	if r.probed != nil {
 		a.finishProbe(ctx, r)
+		return
+	}
+	if r.container != "" {
+		a.finishRejoin(ctx, r)
 		return
 	}
 	n := a.network(r.network)
@@ -182,7 +190,12 @@ func (a *agent) finishList(ctx context.Context, r result) {
 			a.engineNets[info.Name] = info
 		}
 	}
+	a.listed = make(map[string]engine.ContainerInfo, len(r.containers))
+	for _, c := range r.containers {
+		a.listed[c.Name] = c
+	}
 	a.reconcile(ctx)
+	a.rejoin(ctx)
 }
 
 // later makes the loop compare again after a while.

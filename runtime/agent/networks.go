@@ -120,7 +120,7 @@ func (a *agent) compare(ctx context.Context) {
 	}
 	if report.Changed() {
 		a.log.Info("overlay mended", "networks", len(here), "links_deleted", report.Links, "written", report.Written,
-			"deleted", report.Deleted, "took", time.Since(began).Round(10*time.Microsecond))
+			"deleted", report.Deleted, "ports", report.Ports, "took", time.Since(began).Round(10*time.Microsecond))
 	}
 	for name, r := range here {
 		n := a.network(name)

@@ -31,9 +31,10 @@ type observer struct {
 	latest  map[string]uint64 // container ID → sequence of its last event
 	seen    map[string]seen   // by container ID
 	changed bool
-	resync  bool // the event stream was opened anew
-	network bool // an engine network came or went
-	freed   bool // a container went or left a network
+	resync  bool            // the event stream was opened anew
+	network bool            // an engine network came or went
+	freed   bool            // a container went or left a network
+	left    map[string]bool // containers (ID) that left a network and were not asked for by strayed yet
 }
 
 // seen is a container as last seen.
@@ -58,6 +59,7 @@ type news struct {
 	resync     bool
 	network    bool
 	freed      bool
+	left       bool
 }
 
 // joined is where a container is.
@@ -69,7 +71,7 @@ type joined struct {
 
 func newObserver(e Engine, log *slog.Logger) *observer {
 	return &observer{engine: e, log: log, wake: make(chan struct{}, 1), sem: semaphore.NewWeighted(inspectLimit),
-		latest: map[string]uint64{}, seen: map[string]seen{}}
+		latest: map[string]uint64{}, seen: map[string]seen{}, left: map[string]bool{}}
 }
 
 // run follows the engine's events until ctx ends.
@@ -100,6 +102,9 @@ func (o *observer) event(ctx context.Context, ev engine.Event) {
 			o.poke()
 		case "connect", "disconnect":
 			o.freed = o.freed || ev.Action == "disconnect"
+			if id := ev.Attributes["container"]; ev.Action == "disconnect" && o.seen[id].state.Running {
+				o.left[id] = true
+			}
 			o.poke()
 			o.moved(ctx, ev.Attributes["container"])
 		}
@@ -197,13 +202,13 @@ func (o *observer) poke() {
 }
 
 // list reads all containers; what events said since it began counts more.
-func (o *observer) list(ctx context.Context) error {
+func (o *observer) list(ctx context.Context) ([]engine.ContainerInfo, error) {
 	o.mu.Lock()
 	began := o.seq
 	o.mu.Unlock()
 	all, err := o.engine.Containers(ctx, engine.Filter{All: true})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -229,14 +234,26 @@ func (o *observer) list(ctx context.Context) error {
 		}
 	}
 	o.poke()
-	return nil
+	return all, nil
+}
+
+// strayed reports whether a container has left a network, since it was last asked, and runs on.
+func (o *observer) strayed() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	runs := false
+	for id := range o.left {
+		runs = runs || o.seen[id].state.Running
+	}
+	clear(o.left)
+	return runs
 }
 
 // take returns the news and clears them.
 func (o *observer) take() news {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n := news{resync: o.resync, network: o.network, freed: o.freed}
+	n := news{resync: o.resync, network: o.network, freed: o.freed, left: len(o.left) > 0}
 	if o.changed {
 		n.containers = make(map[string]ledger.State, len(o.seen))
 		n.joined = map[string]joined{}

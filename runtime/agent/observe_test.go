@@ -73,12 +73,12 @@ func TestAListingDoesNotOverruleWhatHappenedMeanwhile(t *testing.T) {
 	e := &inspected{listed: []engine.ContainerInfo{{ID: "1", Name: "web-1", State: "running"}, {ID: "2", Name: "db-1", State: "exited"}}}
 	o := newObserver(e, slog.New(slog.DiscardHandler))
 	e.during = func() { happened(o, "die") }
-	if err := o.list(t.Context()); err != nil {
+	if _, err := o.list(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	expectStates(t, o, map[string]ledger.State{"web-1": {}, "db-1": {}})
 	e.listed, e.during = e.listed[:1], nil
-	if err := o.list(t.Context()); err != nil {
+	if _, err := o.list(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	expectStates(t, o, map[string]ledger.State{"web-1": {Running: true}})
@@ -87,7 +87,7 @@ func TestAListingDoesNotOverruleWhatHappenedMeanwhile(t *testing.T) {
 func TestOfTwoContainersWithOneNameTheRunningOneCounts(t *testing.T) {
 	e := &inspected{listed: []engine.ContainerInfo{{ID: "1", Name: "web-1", State: "exited"}, {ID: "2", Name: "web-1", State: "running", Health: "healthy"}}}
 	o := newObserver(e, slog.New(slog.DiscardHandler))
-	if err := o.list(t.Context()); err != nil {
+	if _, err := o.list(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	expectStates(t, o, map[string]ledger.State{"web-1": {Running: true, Health: "healthy"}})

@@ -104,20 +104,11 @@ func (a *agent) wantedPorts() (s ingress.State, leads map[string]lead, troubles 
 func (a *agent) leadsTo(r placement.PortRecord) lead {
 	to := lead{}
 	for _, e := range a.view.endpoints[r.Network] {
-		if e.Project == r.Project && e.Service == r.Service && e.Number > 0 && a.serves(e) {
+		if e.Project == r.Project && e.Service == r.Service && e.Number > 0 && a.serves(e.Host, e.Container) {
 			to[netip.AddrPortFrom(e.IP.Unmap(), r.Target)] = e
 		}
 	}
 	return to
-}
-
-// serves reports whether new connections may go to an endpoint. Of this host's own the engine's word counts: it is
-// earlier than the store's, and there without a store.
-func (a *agent) serves(e placement.Endpoint) bool {
-	if e.Host == a.config.Host {
-		return a.containers[e.Container].Serving() && !a.view.withdrawn[e.Host][e.Container]
-	}
-	return a.view.serves(e.Host, e.Container)
 }
 
 // runs reports whether an endpoint's container may still answer what it has begun.

@@ -28,6 +28,7 @@ type view struct {
 	withdrawn map[string]map[string]bool               // host → container: about to be stopped
 	revision  int64                                    // of the last change that is in here
 	stands    map[string]bool                          // "<network>/<host>" of networks that stand on other hosts
+	locked    map[string]bool                          // projects that a command works on
 	alive     map[string]bool                          // hosts whose leases hold
 
 	encryption ledger.Encryption
@@ -47,15 +48,16 @@ func (r record) block(host string) (placement.Block, bool) {
 
 // changes says what events touched.
 type changes struct {
-	whole   bool // a new snapshot
-	links   bool // networks, blocks or VTEPs: what Reconcile looks at
-	entries []overlay.Change
-	zones   map[string]bool // networks whose endpoints changed
-	local   bool            // endpoints of this host
-	keys    bool            // what the WireGuard device hangs on
-	paths   bool            // whom to probe
-	serving []served
-	ports   bool // records of ports, or withdrawn containers: what a command waits for
+	whole    bool // a new snapshot
+	links    bool // networks, blocks or VTEPs: what Reconcile looks at
+	entries  []overlay.Change
+	zones    map[string]bool // networks whose endpoints changed
+	local    bool            // endpoints of this host
+	keys     bool            // what the WireGuard device hangs on
+	serving  []served
+	ports    bool // records of ports, or withdrawn containers: what a command waits for
+	unlocked bool // a command has ended
+	paths    bool // whom to probe
 }
 
 type served struct {
@@ -67,7 +69,7 @@ func newView(me string, log *slog.Logger) *view {
 	return &view{me: me, log: log, hosts: map[string]ledger.Host{}, networks: map[string]record{},
 		endpoints: map[string]map[string]placement.Endpoint{}, states: map[string]map[string]ledger.State{},
 		guests: map[string]map[guest]placement.Endpoint{}, ready: map[string]bool{}, ports: map[string]placement.PortRecord{},
-		alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}, stands: map[string]bool{}}
+		locked: map[string]bool{}, alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}, stands: map[string]bool{}}
 }
 
 // load makes a view of a snapshot.
@@ -109,6 +111,13 @@ func (v *view) apply(e store.Event, c *changes) {
 		v.applyAlive(k[0], e, c)
 	} else if e.Key == ledger.EncryptionKey {
 		v.applyEncryption(e, c)
+	} else if k := ledger.Split(e.Key, ledger.Projects); len(k) == 2 && e.Key == ledger.LockKey(k[0]) {
+		if e.Deleted {
+			delete(v.locked, k[0])
+			c.unlocked = true
+		} else {
+			v.locked[k[0]] = true
+		}
 	}
 }
 
@@ -238,10 +247,12 @@ func (v *view) desired(r record, underlay overlay.Underlay) overlay.Network {
 		n.MTU = fits // a figure of the file's or the inventory's may leave encryption out
 	}
 	for _, e := range v.on(r.Name) {
-		if e.Host == v.me {
-			continue
-		}
-		if o, err := v.entry(e); err == nil && o.VTEP.IsValid() {
+		o, err := v.entry(e)
+		switch {
+		case err != nil:
+		case e.Host == v.me:
+			n.Local = append(n.Local, o.MAC)
+		case o.VTEP.IsValid():
 			n.Remote = append(n.Remote, o)
 		}
 	}

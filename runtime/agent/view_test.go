@@ -109,7 +109,8 @@ func TestDesiredTakesTheSmallestUnderlayAndLeavesSilentHostsOut(t *testing.T) {
 		v.apply(event(t, ledger.EndpointKey(e), e), &c)
 	}
 	you, _ := overlay.ParseMAC("02:42:0a:01:00:01")
-	want := overlay.Network{VNI: overlay.FirstVNI, MTU: 1450, Peers: []netip.Addr{netip.MustParseAddr("10.0.0.2")},
+	me, _ := overlay.ParseMAC("02:42:0a:01:00:00")
+	want := overlay.Network{VNI: overlay.FirstVNI, MTU: 1450, Local: []overlay.MAC{me}, Peers: []netip.Addr{netip.MustParseAddr("10.0.0.2")},
 		Remote: []overlay.Endpoint{{MAC: overlay.BridgeMAC("you", overlay.FirstVNI), VTEP: netip.MustParseAddr("10.0.0.2")},
 			{IP: netip.MustParseAddr("10.1.0.1"), MAC: you, VTEP: netip.MustParseAddr("10.0.0.2")}}}
 	got := v.desired(v.networks["net"], overlay.Underlay{MTU: 9000})

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -36,8 +37,19 @@ const (
 	accessFile = agent.Dir + "/access.json"
 )
 
-// agentSocket is where the host's engine socket stands inside the agent's container.
-const agentSocket = "/run/docker.sock"
+// agentSocketDir is where the folder of the host's engine socket stands inside the agent's container. It is the folder and
+// not the socket, because an engine makes that anew when it starts: an agent that lives through its engine's restart
+// (live-restore) would hold the old one for ever.
+const agentSocketDir = "/run/engine"
+
+// socketOf is the host's engine socket, there and inside the agent's container.
+func socketOf(h placement.InventoryHost) (there, inside string) {
+	there = h.Socket
+	if there == "" {
+		there = "/var/run/docker.sock"
+	}
+	return there, path.Join(agentSocketDir, path.Base(there))
+}
 
 func newID() string {
 	var b [8]byte
@@ -111,7 +123,7 @@ func (c *Cluster) describe(ctx context.Context, h placement.InventoryHost, a *Ac
 	if err != nil {
 		return agent.Config{}, nil, err
 	}
-	cfg := agent.Config{Cluster: a.Cluster, Host: h.Name, Address: addr, Socket: agentSocket}
+	cfg := agent.Config{Cluster: a.Cluster, Host: h.Name, Address: addr}
 	if len(a.CA) == 0 {
 		files, err := c.externalFiles(&cfg)
 		if err == nil {
@@ -160,7 +172,8 @@ func (c *Cluster) install(ctx context.Context, h placement.InventoryHost, cfg ag
 	if err != nil {
 		return err
 	}
-	cfg.Version = version
+	socket, inside := socketOf(h)
+	cfg.Version, cfg.Socket = version, inside
 	if files[agent.ConfigFile], err = json.Marshal(cfg); err != nil {
 		return err
 	}
@@ -174,13 +187,9 @@ func (c *Cluster) install(ctx context.Context, h placement.InventoryHost, cfg ag
 	if err := e.Remove(ctx, AgentName, false); err != nil {
 		return err
 	}
-	socket := h.Socket
-	if socket == "" {
-		socket = "/var/run/docker.sock"
-	}
 	id, err := e.CreateAgent(ctx, engine.AgentSpec{
 		Name: AgentName, Image: agentRef(version), Cluster: cfg.Cluster, Version: version,
-		Cmd: []string{"/berth", "agent"}, Volume: AgentName, Dir: agent.Dir, Socket: socket, SocketTarget: agentSocket,
+		Cmd: []string{"/berth", "agent"}, Volume: AgentName, Dir: agent.Dir, Socket: socket, SocketTarget: inside,
 	})
 	if err != nil {
 		return err

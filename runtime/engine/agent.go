@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"maps"
+	"path"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -18,8 +19,8 @@ type AgentSpec struct {
 	Labels       map[string]string // more labels
 	Volume       string            // named volume that keeps the agent's data
 	Dir          string            // where it is mounted
-	Socket       string            // the engine's socket on the host
-	SocketTarget string            // where it stands inside
+	Socket       string            // the engine's socket on the host; its folder is mounted
+	SocketTarget string            // where it stands inside, under the same name
 	Binds        []string          // more binds, source:target[:options]
 }
 
@@ -55,7 +56,10 @@ func agentCreation(a AgentSpec) *creation {
 		host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeVolume, Source: a.Volume, Target: a.Dir})
 	}
 	if a.Socket != "" {
-		host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeBind, Source: a.Socket, Target: a.SocketTarget})
+		// Without what is mounted below: an engine keeps the network namespaces of its containers there, and a mount of one
+		// in here would keep it from ending.
+		host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeBind, Source: path.Dir(a.Socket), Target: path.Dir(a.SocketTarget),
+			ReadOnly: true, BindOptions: &mount.BindOptions{NonRecursive: true, Propagation: mount.PropagationPrivate}})
 	}
 	return &creation{
 		Config: &container.Config{Image: a.Image, Cmd: a.Cmd, Env: a.Env, Labels: labels},

@@ -135,7 +135,7 @@ func TestTheAgentsContainerTakesFilesBeforeItStartsAndIsRecognised(t *testing.T)
 		t.Fatal(err)
 	}
 	id, err := b.CreateAgent(b.ctx, AgentSpec{Name: "berth-agent", Image: img.ID, Cluster: "c1", Version: "v9", Cmd: []string{"sleep", "600"},
-		Volume: "berth-agent", Dir: "/var/lib/berth", Socket: "/var/run/docker.sock", SocketTarget: "/run/docker.sock"})
+		Volume: "berth-agent", Dir: "/var/lib/berth", Socket: "/var/run/docker.sock", SocketTarget: "/run/engine/docker.sock"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestTheAgentsContainerTakesFilesBeforeItStartsAndIsRecognised(t *testing.T)
 	}
 	for script, want := range map[string]string{
 		"cat /var/lib/berth/agent.json; stat -c %a /var/lib/berth/agent.json": "{}600",
-		"test -S /run/docker.sock && echo socket":                             "socket",
+		"test -S /run/engine/docker.sock && echo socket":                      "socket",
 		"ip link add bt9 type bridge && ip link del bt9 && echo links":        "links",
 		"echo 1 > /proc/sys/net/ipv4/ip_forward && echo switches":             "switches",
 	} {

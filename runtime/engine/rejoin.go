@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"berth/placement"
 )
 
@@ -33,4 +35,23 @@ func (e *Engine) JoinNetwork(ctx context.Context, id string, n *placement.Networ
 		return nil
 	}
 	return e.fail(op, id, err)
+}
+
+// Rejoin puts a container, running or not, back onto an overlay that it was taken off behind berth's back, with the
+// address that the store has for it. One that is on another network of that name, which is gone, leaves that first.
+func (e *Engine) Rejoin(ctx context.Context, id string, p placement.Endpoint) error {
+	const op = "connect container"
+	api, err := e.version(ctx)
+	if err != nil {
+		return e.fail(op, id, err)
+	}
+	if err := e.LeaveNetwork(ctx, id, p.Network); err != nil {
+		return err
+	}
+	of := &CreateSpec{Service: &placement.Service{Spec: &types.ServiceConfig{}}, Endpoints: []placement.Endpoint{p}}
+	settings, err := new(creation).endpoint(of, "", p.Network, surroundings{API: api})
+	if err != nil {
+		return e.fail(op, id, err)
+	}
+	return e.fail(op, id, e.api.NetworkConnect(ctx, p.Network, id, settings))
 }

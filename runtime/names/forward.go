@@ -41,8 +41,16 @@ type forwarder struct {
 }
 
 type resolver struct {
-	addr string       // host:port
-	sick atomic.Int64 // Unix nanoseconds until which it is not trusted to answer
+	addr string // host:port
+	// sick is until when it is not trusted to answer, by the monotonic clock: the host's wall clock may be set; nil when it
+	// answered last.
+	sick atomic.Pointer[time.Time]
+}
+
+// isSick reports whether it is not trusted to answer.
+func (r *resolver) isSick() bool {
+	until := r.sick.Load()
+	return until != nil && time.Until(*until) > 0
 }
 
 func newForwarder(file string, log *slog.Logger) *forwarder {
@@ -100,7 +108,7 @@ func (f *forwarder) ask(ctx context.Context, q *dns.Msg) *dns.Msg {
 	var failure *dns.Msg
 	for _, r := range byHealth(list) {
 		limit := perResolver
-		if r.sick.Load() > time.Now().UnixNano() {
+		if r.isSick() {
 			limit = perSick
 		}
 		answer := r.exchange(ctx, q, limit)
@@ -109,14 +117,15 @@ func (f *forwarder) ask(ctx context.Context, q *dns.Msg) *dns.Msg {
 		}
 		switch {
 		case answer == nil:
-			r.sick.Store(time.Now().Add(sickFor).UnixNano())
+			until := time.Now().Add(sickFor)
+			r.sick.Store(&until)
 			continue
 		case answer.Rcode == dns.RcodeServerFailure || answer.Rcode == dns.RcodeRefused:
-			r.sick.Store(0)
+			r.sick.Store(nil)
 			failure = answer
 			continue
 		}
-		r.sick.Store(0)
+		r.sick.Store(nil)
 		f.told.put(q, answer)
 		return answer
 	}
@@ -131,10 +140,9 @@ func (f *forwarder) ask(ctx context.Context, q *dns.Msg) *dns.Msg {
 
 // byHealth puts those that did not answer lately last.
 func byHealth(list []*resolver) []*resolver {
-	now := time.Now().UnixNano()
 	out := slices.Clone(list)
 	slices.SortStableFunc(out, func(a, b *resolver) int {
-		as, bs := a.sick.Load() > now, b.sick.Load() > now
+		as, bs := a.isSick(), b.isSick()
 		switch {
 		case as == bs:
 			return 0

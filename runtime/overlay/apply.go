@@ -58,7 +58,7 @@ func (o *Overlay) Apply(ctx context.Context, changes ...Change) error {
 func (o *Overlay) write(msgs []message) error {
 	var first error
 	failed := 0
-	for i, err := range o.conn.batch(msgs) {
+	for i, err := range o.batch(msgs) {
 		if err == nil || msgs[i].kind == unix.RTM_DELNEIGH && gone(err) {
 			continue
 		}

@@ -3,6 +3,8 @@ package overlay
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/vishvananda/netlink/nl"
@@ -111,6 +113,9 @@ func (o *Overlay) ensureBridge(s *State, n *Network, b Link, filter bool, mtu in
 			return err
 		}
 	}
+	if b.MAC != mac {
+		o.announce(BridgeName(n.VNI))
+	}
 	if b.Group != Group || !b.Up {
 		o.noIPv6(b.Index)
 	}
@@ -185,6 +190,17 @@ func (o *Overlay) noIPv6(index int) {
 	m := appendAttr(ifinfo(unix.AF_UNSPEC, index, 0), unix.IFLA_AF_SPEC|unix.NLA_F_NESTED, spec)
 	if err := o.conn.one(message{unix.RTM_SETLINK, 0, m}); err != nil {
 		o.log.Debug("no IPv6 on link", "index", index, "err", err)
+	}
+}
+
+// announce makes the kernel tell a bridge's neighbours when its MAC address changes. An engine that comes up first after a
+// reboot makes the bridge with another one, and containers that have asked for their gateway by then would send to that
+// for the better part of a minute: no name would be answered to them.
+func (o *Overlay) announce(bridge string) {
+	for _, file := range []string{"/proc/sys/net/ipv4/conf/" + bridge + "/arp_notify", "/proc/sys/net/ipv6/conf/" + bridge + "/ndisc_notify"} {
+		if err := os.WriteFile(file, []byte("1"), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			o.log.Debug("a new MAC address is not announced", "bridge", bridge, "err", err)
+		}
 	}
 }
 

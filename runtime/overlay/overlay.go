@@ -94,6 +94,7 @@ type Network struct {
 	Gateway6 netip.Prefix // the same for IPv6
 	Peers    []netip.Addr // VTEPs of the other hosts on the network
 	Remote   []Endpoint
+	Local    []MAC // of this host's containers; their ports are put back when they have lost their bridge
 	// Encrypted says that the tunnel begins at Underlay, a link-local address of the WireGuard device, and nowhere else.
 	Encrypted bool
 	Underlay  Underlay
@@ -160,6 +161,8 @@ type Overlay struct {
 	log    *slog.Logger
 	marker string
 	handle *netlink.Handle // addresses and routes
+
+	removals removals
 
 	mu        sync.Mutex
 	conn      *conn

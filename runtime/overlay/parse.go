@@ -74,6 +74,10 @@ func parseLink(b []byte) (l Link, ok bool) {
 			l.Group = number(v)
 		case unix.IFLA_MASTER:
 			l.Master = int(number(v))
+		case unix.IFLA_LINK:
+			l.Peer = int(number(v))
+		case unix.IFLA_LINK_NETNSID:
+			l.PeerNS, l.Apart = int32(number(v)), true
 		case unix.IFLA_LINKINFO:
 			l.info(v)
 		}

@@ -15,11 +15,12 @@ type Report struct {
 	Links   int              // links deleted because no network wants them
 	Written int              // entries added or corrected
 	Deleted int              // entries that nobody wanted
+	Ports   int              // containers' ports put back into their bridge
 	Failed  map[uint32]error // networks that do not stand as wanted; the others do
 }
 
 // Changed reports whether anything was not as it should be.
-func (r Report) Changed() bool { return r.Links+r.Written+r.Deleted > 0 }
+func (r Report) Changed() bool { return r.Links+r.Written+r.Deleted+r.Ports > 0 }
 
 // Reconcile makes the kernel as the state wants it: it deletes links and entries of networks that are not in the
 // state, makes or corrects links, and brings the entries in line with a dump of the kernel. Trouble with one network
@@ -65,6 +66,8 @@ func (o *Overlay) Reconcile(ctx context.Context, s State) (Report, error) {
 		}
 		o.links[vni] = i
 	}
+	o.removals.stand(o.links)
+	o.adopt(links, want, &r)
 	if err := o.fill(nets); err != nil {
 		return r, err
 	}
@@ -144,7 +147,7 @@ func (o *Overlay) mend(nets map[uint32]*Dump, want map[uint32]*Network, r *Repor
 			}
 		}
 	}
-	for i, err := range o.conn.batch(msgs) {
+	for i, err := range o.batch(msgs) {
 		switch deletion := msgs[i].kind == unix.RTM_DELNEIGH; {
 		case deletion && (err == nil || gone(err)):
 			r.Deleted++
