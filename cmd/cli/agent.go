@@ -20,7 +20,10 @@ func agentCommand(s *settings) *cli.Command {
 			},
 		}, {
 			Name: "wireguard", Usage: "be the host's userspace WireGuard device",
-			Action: func(c *cli.Context) error { return agent.RunWireGuard(c.Context) },
+			Action: func(c *cli.Context) error {
+				debug.SetGCPercent(100) // it lives for months
+				return agent.RunWireGuard(c.Context)
+			},
 		}},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

@@ -197,7 +197,7 @@ func (a *agent) place() overlay.Underlay {
 }
 
 // silentAfter is how long a handshake may take before its absence is told.
-const silentAfter = 15 * time.Second
+const silentAfter = 10 * time.Second
 
 // listen finds out with whom no handshake completes, and tells the log and, in the host's record, everyone.
 func (a *agent) listen(s wireguard.Status) {

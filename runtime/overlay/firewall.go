@@ -35,5 +35,6 @@ func (o *Overlay) Firewall() string {
 	}
 	slices.Sort(dropping)
 	return fmt.Sprintf("the host's firewall drops incoming packets by default (chain %s); unless they are there already, add rules that "+
-		"accept UDP port %d from the other hosts, and UDP and TCP port 53 on interfaces bt+ for names", strings.Join(slices.Compact(dropping), ", "), Port)
+		"accept UDP port %d from the other hosts, UDP and TCP port 53 on interfaces bt+ for names, and for encrypted networks their UDP port (23581) "+
+		"and everything on interface berthwg0", strings.Join(slices.Compact(dropping), ", "), Port)
 }

@@ -153,6 +153,7 @@ func (d *Device) launch(ctx context.Context) error {
 		return err
 	}
 	if err := d.appears(ctx); err != nil {
+		_ = d.launcher.Stop(ctx) // one that hangs would be taken for running the next time too
 		return err
 	}
 	d.launched = true
