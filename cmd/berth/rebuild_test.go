@@ -1,10 +1,8 @@
 package main_test
 
 import (
-	"context"
 	"encoding/json"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -107,7 +105,7 @@ func each(t *testing.T, l *lab.Lab, args ...string) {
 }
 
 func TestAnEmbeddedStoreThatLostItsDataIsRebuiltFromWhatTheHostsRun(t *testing.T) {
-	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
+	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, rebuiltCompose)
 	w.must("up", "-d")
 	w.inPlace(3)
@@ -160,7 +158,7 @@ func TestAnEmbeddedStoreThatLostItsDataIsRebuiltFromWhatTheHostsRun(t *testing.T
 
 func TestAnExternalStoreThatIsEmptiedIsRebuiltWhileEverythingRuns(t *testing.T) {
 	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
-	url := startEtcd(t, l, l.Hosts()[0], t.TempDir())
+	url := startEtcd(t, l.Hosts()[0], t.TempDir()).url
 	w := newWorld(t, l, rebuiltCompose)
 	w.env = append(w.env, "BERTH_INVENTORY="+l.WriteInventory(t, func(i *lab.Inventory) { i.Store = url }))
 	w.must("up", "-d")
@@ -178,27 +176,4 @@ func TestAnExternalStoreThatIsEmptiedIsRebuiltWhileEverythingRuns(t *testing.T) 
 	if d := cmp.Diff(before, w.records()); d != "" {
 		t.Errorf("-before +rebuilt\n%s", d)
 	}
-}
-
-// startEtcd starts Debian's etcd on a host and gives its store URL.
-func startEtcd(t *testing.T, l *lab.Lab, h *lab.Host, data string) string {
-	t.Helper()
-	if err := lab.InstallForTests(t.Context(), os.Stderr); err != nil {
-		t.Fatal(err)
-	}
-	url := "http://" + h.Address() + ":2379"
-	etcd, err := h.Command(context.Background(), "etcd", "--data-dir", data, "--listen-client-urls", url, "--log-level", "error",
-		"--advertise-client-urls", url, "--listen-peer-urls", "http://127.0.0.1:2380")
-	if err != nil {
-		t.Fatal(err)
-	}
-	etcd.Stderr = os.Stderr
-	if err := etcd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = etcd.Process.Kill()
-		_ = etcd.Wait()
-	})
-	return strings.Replace(url, "http:", "etcd:", 1)
 }

@@ -145,7 +145,7 @@ func TestAStoreIsMovedWithItsAgents(t *testing.T) {
 	w.write("token", "of great secrecy")
 	w.must("secret", "create", "token", "token")
 	before, running := w.records(), ids(w.ps())
-	url := startEtcd(t, l, l.Hosts()[1], t.TempDir())
+	url := startEtcd(t, l.Hosts()[1], t.TempDir()).url
 	moved := "BERTH_INVENTORY=" + l.WriteInventory(t, func(i *lab.Inventory) { i.Store = url })
 
 	// Killed while it switches the agents over, the same command again completes it.
