@@ -125,3 +125,21 @@ func (v *overlay) reserve(a *placement.Attachment, st *set) error {
 	}
 	return nil
 }
+
+// warnOfOwnAddresses tells of a network that puts tasks of several hosts onto one segment, with addresses that each host's
+// engine chooses by itself.
+func (u *upper) warnOfOwnAddresses(n *placement.NetworkSpec, users []*task) {
+	if n.External || n.Driver != "macvlan" && n.Driver != "ipvlan" {
+		return
+	}
+	hosts := map[string]bool{}
+	for _, t := range users {
+		if attachment(t.set.service, n.Key).IPv4 == "" {
+			hosts[t.host()] = true
+		}
+	}
+	if len(hosts) > 1 {
+		u.warn("network %s: each host's engine hands out addresses of a %s network by itself, so tasks on two hosts can get the same one; give the tasks ipv4_address:, or each host an external network with an ip-range of its own",
+			n.Name, n.Driver)
+	}
+}

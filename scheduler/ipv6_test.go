@@ -137,3 +137,17 @@ func TestWhatAnOverlayCannotBeIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEnginesOwnAddressesOnOneSegmentAreWarnedOf(t *testing.T) {
+	lan := network(placement.NetworkSpec{Key: "lan", Name: "app_lan", Driver: "macvlan", Spec: &types.NetworkConfig{Driver: "macvlan"}})
+	web := service("web", replicas(2), at(placement.Attachment{Network: "lan"}))
+	p := world(host("a"), host("b"), lan, web).plan(t)
+	if len(p.Warnings) != 1 || !strings.HasPrefix(p.Warnings[0], "network app_lan: each host's engine hands out addresses of a macvlan network by itself") {
+		t.Errorf("warned of %q", p.Warnings)
+	}
+	one := service("web", at(placement.Attachment{Network: "lan"}))
+	other := service("db", at(placement.Attachment{Network: "lan", IPv4: "10.0.0.9"}))
+	if p := world(host("a"), host("b"), lan, one, other).plan(t); len(p.Warnings) != 0 {
+		t.Errorf("warned of %q", p.Warnings)
+	}
+}

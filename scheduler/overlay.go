@@ -72,6 +72,7 @@ func (u *upper) allocate() error {
 		n := u.networks[k]
 		users := u.users(tasks, k)
 		if len(users) == 0 && !u.onlyAnswers(n) || !u.isOverlay(n) {
+			u.warnOfOwnAddresses(n, users)
 			continue
 		}
 		v, err := u.openOverlay(n, len(users), overlays)

@@ -91,7 +91,35 @@ func (c *creation) networks(s *CreateSpec, by surroundings) error {
 		c.Networks = append(c.Networks, endpoint{Network: n.Name, Settings: settings})
 	}
 	c.Host.NetworkMode = container.NetworkMode(c.Networks[0].Network)
+	if !atLeast(by.API, "1.48") {
+		c.warnOfGateway(s, keys)
+	}
 	return c.macAddresses(svc.MacAddress, by)
+}
+
+// warnOfGateway tells where an engine that does not know gw_priority takes another default gateway than the file wants:
+// such engines take that of the network whose name comes first, internal ones left out.
+func (c *creation) warnOfGateway(s *CreateSpec, keys []string) {
+	first, wanted, highest := "", "", 0
+	for _, key := range keys {
+		n := s.network(key)
+		if n == nil || n.Internal {
+			continue
+		}
+		if first == "" || n.Name < first {
+			first = n.Name
+		}
+		priority := 0
+		if cfg := s.Service.Spec.Networks[key]; cfg != nil {
+			priority = cfg.GatewayPriority
+		}
+		if wanted == "" || priority > highest || priority == highest && n.Name < wanted {
+			wanted, highest = n.Name, priority
+		}
+	}
+	if wanted != first {
+		c.warn("gw_priority needs Docker 28 on the host: there the default gateway is that of network %s, whose name comes first, and not of %s", first, wanted)
+	}
 }
 
 // network finds the project's network of that key.

@@ -49,6 +49,10 @@ func TestEngineErrorsBecomeOneSentenceThatSaysWhatToDo(t *testing.T) {
 			`host host2: start container web: the container's network address is taken by another container; choose another ipv4_address:`},
 		{"20.10", `Error response from daemon: could not select device driver "" with capabilities: [[gpu]]`,
 			`host host2: start container web: host2 has no device driver for [[gpu]]; install it there, or constrain the service to a host that has it`},
+		{"20.10", `Error response from daemon: failed to create the ipvlan port: operation not supported`,
+			`host host2: start container web: the kernel of host2 has no ipvlan; give the network another driver, or constrain the service to hosts whose kernel has it`},
+		{"20.10", `Error response from daemon: network dm-4f1d0c0e2d5e is already using parent interface eth0`,
+			`host host2: start container web: the network dm-4f1d0c0e2d5e has the interface eth0 of host2 already; give this network another parent: in driver_opts`},
 		{"any", `Error response from daemon: something that nobody has seen yet`,
 			`host host2: start container web: something that nobody has seen yet`},
 	} {
