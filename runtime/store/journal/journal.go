@@ -90,7 +90,7 @@ func (c *Client) begin(ctx context.Context) error {
 			h, err = c.make(ctx)
 		}
 		if err == nil {
-			err = c.advance(ctx, h, true)
+			err = c.advance(ctx, h, 0, true)
 		}
 		if err == nil {
 			_, err = c.reapOnce(ctx, 0)

@@ -4,6 +4,7 @@ package consultest
 
 import (
 	"context"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -35,6 +36,7 @@ type Fake struct {
 	fault    func(r *http.Request) (before, after bool)
 	index    uint64
 	changed  chan struct{} // closed and made anew at each change
+	restored int           // how often a snapshot was
 	pairs    map[string]*pair
 	deleted  map[string]uint64 // key → index of its deletion
 	delayed  map[string]time.Time
@@ -119,6 +121,22 @@ func (f *Fake) Break(fault func(r *http.Request) (before, after bool)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault = fault
+}
+
+// Snapshot returns a function that puts all keys back as they are now, with their indexes and the store's own, which
+// then has gone backwards; requests that wait are answered. As with Consul's snapshots, sessions are not touched here.
+func (f *Fake) Snapshot() (restore func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	pairs, deleted, index := maps.Clone(f.pairs), maps.Clone(f.deleted), f.index
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.pairs, f.deleted = maps.Clone(pairs), maps.Clone(deleted)
+		f.change()
+		f.index = index
+		f.restored++
+	}
 }
 
 func (f *Fake) handle(w http.ResponseWriter, r *http.Request) {
