@@ -34,6 +34,7 @@ type Fake struct {
 	stop     context.CancelFunc // of the requests that wait
 	served   sync.WaitGroup
 	fault    func(r *http.Request) (before, after bool)
+	failing  *answer // to every request; nil: none
 	index    uint64
 	changed  chan struct{} // closed and made anew at each change
 	restored int           // how often a snapshot was
@@ -139,10 +140,25 @@ func (f *Fake) Snapshot() (restore func()) {
 	}
 }
 
+// Fail makes every request get that answer from now on; code 0 ends it.
+func (f *Fake) Fail(code int, body string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failing = nil
+	if code != 0 {
+		a := failure(code, "%s", body)
+		f.failing = &a
+	}
+}
+
 func (f *Fake) handle(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
-	fault := f.fault
+	fault, failing := f.fault, f.failing
 	f.mu.Unlock()
+	if failing != nil {
+		failing.write(w)
+		return
+	}
 	after := false
 	if fault != nil {
 		before := false
