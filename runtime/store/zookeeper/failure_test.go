@@ -45,10 +45,8 @@ func follow(ctx context.Context, t *testing.T, w <-chan store.Batch, from, to in
 	}
 }
 
-func TestAnEnsembleOfThreeServesWithoutAnyOneAndNotWithoutTwo(t *testing.T) {
-	t.Parallel()
+func withoutSome(t *testing.T, e *zookeepertest.Ensemble) {
 	ctx := bound(t)
-	e := zookeepertest.Start(t, 3)
 	cfg := zookeeper.Config{Servers: e.Servers()}
 	cfg.Timeout = lab.Patience
 	st := open(t, cfg)
@@ -130,10 +128,9 @@ func TestAStoreOutOfReachIsNamedInOneSentence(t *testing.T) {
 	}
 }
 
-func TestDigestAuthenticationKeepsOthersOut(t *testing.T) {
-	t.Parallel()
+func digest(t *testing.T, e *zookeepertest.Ensemble) {
 	ctx := bound(t)
-	cfg := zookeeper.Config{Servers: zookeepertest.Start(t, 1).Servers(), Path: "/clusters/one", User: "me", Password: "known-to-me"}
+	cfg := zookeeper.Config{Servers: e.Servers(), Path: "/clusters/one", User: "me", Password: "known-to-me"}
 	cfg.Timeout = lab.Patience
 	st := open(t, cfg)
 	defer st.Close()
@@ -164,10 +161,9 @@ func TestDigestAuthenticationKeepsOthersOut(t *testing.T) {
 	}
 }
 
-func TestTheWayToTheServersMayBeEncrypted(t *testing.T) {
-	t.Parallel()
+func encrypted(t *testing.T, e *zookeepertest.Ensemble) {
 	ctx := bound(t)
-	addr := zookeepertest.Start(t, 1).Servers()[0]
+	addr := e.Servers()[0]
 	ca, err := cluster.NewCA("test")
 	if err != nil {
 		t.Fatal(err)

@@ -31,13 +31,3 @@ func hurt(t *testing.T, e *zookeepertest.Ensemble) storetest.Ordeal {
 		return st
 	}}
 }
-
-func TestDebiansZooKeeperIsLinearizableUnderFaults(t *testing.T) {
-	t.Parallel()
-	storetest.Linearizable(t, hurt(t, zookeepertest.Start(t, 1)))
-}
-
-func TestAnEnsembleOfThreeIsLinearizableUnderFaults(t *testing.T) {
-	t.Parallel()
-	storetest.Linearizable(t, hurt(t, zookeepertest.Start(t, 3)))
-}
