@@ -110,7 +110,7 @@ func (c *Client) read(ctx context.Context, h head, version int64) error {
 	if from+1 < h.Oldest {
 		return errOther
 	}
-	return c.records(ctx, from+1, h.Revision, func(revision int64, r *record, size int) error {
+	do := func(revision int64, r *record, size int) error {
 		if r.Prev != last || revision == h.Revision && r.ID != h.Last {
 			return errOther
 		}
@@ -122,7 +122,15 @@ func (c *Client) read(ctx context.Context, h head, version int64) error {
 			c.reached(h, version)
 		}
 		return nil
-	})
+	}
+	if h.Revision != from+1 || h.Record == nil {
+		return c.records(ctx, from+1, h.Revision, do)
+	}
+	r, size, err := c.decode(ctx, h.Revision, h.Record)
+	if err != nil {
+		return err
+	}
+	return do(h.Revision, r, size)
 }
 
 // took takes in the record after the replica's. The caller has mu and the turn to advance.
@@ -197,29 +205,37 @@ func (c *Client) records(ctx context.Context, from, upto int64, do func(revision
 		if err != nil {
 			return err
 		}
-		for i, v := range values {
-			r := &record{}
-			if err := json.Unmarshal(v, r); err != nil {
-				return refused("its record of revision %d is broken: %w", from+int64(i), err)
-			}
-			size := len(v)
-			if r.Blob != nil {
-				r.Body = &body{}
-				if err := c.readBlob(ctx, r.Blob, r.Body); err != nil {
-					return err
-				}
-				size += r.Blob.Size
-			}
-			if r.Body == nil {
-				r.Body = &body{}
-			}
-			if err := do(from+int64(i), r, size); err != nil {
+		for _, v := range values {
+			r, size, err := c.decode(ctx, from, v)
+			if err != nil {
 				return err
 			}
+			if err := do(from, r, size); err != nil {
+				return err
+			}
+			from++
 		}
-		from += int64(len(values))
 	}
 	return nil
+}
+
+// decode reads the record of a revision, with the body that lies beside it, and returns the bytes of both.
+func (c *Client) decode(ctx context.Context, revision int64, value []byte) (*record, int, error) {
+	r := &record{}
+	if err := json.Unmarshal(value, r); err != nil {
+		return nil, 0, refused("its record of revision %d is broken: %w", revision, err)
+	}
+	size := len(value)
+	if r.Body == nil {
+		r.Body = &body{}
+	}
+	if r.Blob != nil {
+		if err := c.readBlob(ctx, r.Blob, r.Body); err != nil {
+			return nil, 0, err
+		}
+		size += r.Blob.Size
+	}
+	return r, size, nil
 }
 
 func (c *Client) readBlob(ctx context.Context, b *blob, into any) error {

@@ -57,6 +57,8 @@ func TestTheStoreLostAmidACommitIsToldFromOneThatWasAway(t *testing.T) {
 	st := w.open(journal.Options{Timeout: 500 * time.Millisecond})
 	put := store.Txn{Puts: []store.Put{{Key: "k"}}}
 	w.Break(func(r *http.Request) (before, after bool) { return r.Method == http.MethodGet, writes(r) })
+	w.Stop() // nor is the watch told, which waits already
+	w.Start(t)
 	if _, err := st.Commit(w.ctx(), put); !errors.Is(err, store.ErrUncertain) || errors.Is(err, store.ErrUnreachable) {
 		t.Errorf("its answer was lost: error %v, want ErrUncertain", err)
 	}
