@@ -90,9 +90,12 @@ func TestAClusterOnAZooKeeperThatIsThereAlready(t *testing.T) {
 	w.env = append(w.env, "BERTH_INVENTORY="+l.WriteInventory(t, func(i *lab.Inventory) {
 		i.Store = "zk://" + h.Address() + "/clusters/test?auth_file=" + filepath.Join(w.dir, "zk.auth")
 	}))
-	tutorial(t, w, names)
-	keepsSecrets(t, w, h, data)
+	w.must("up", "-d")
+	names(t, w)
 	keepsToItself(t, w, "known-to-nobody")
+	w.must("down")
+	gone(t, w)
+	keepsSecrets(t, w, h, data)
 }
 
 func TestAClusterOnAConsulThatIsThereAlready(t *testing.T) {

@@ -52,14 +52,27 @@ func Parse(raw, dir string, g Grammar) (Address, error) {
 	return a, nil
 }
 
-// Redact is an address without a user and password, which do not belong there but may stand there.
+// Redact is an address without what does not belong there but may stand there: a user and password, and what options
+// that there are not say, such as a token.
 func Redact(raw string) string {
 	scheme, rest, ok := strings.Cut(raw, "://")
-	i := strings.LastIndex(rest, "@")
-	if !ok || i < 0 {
+	if !ok {
 		return raw
 	}
-	return scheme + "://…" + rest[i:]
+	rest, query, asked := strings.Cut(rest, "?")
+	if i := strings.LastIndex(rest, "@"); i >= 0 {
+		rest = "…" + rest[i:]
+	}
+	if !asked {
+		return scheme + "://" + rest
+	}
+	options := strings.Split(query, "&")
+	for i, o := range options {
+		if name, _, has := strings.Cut(o, "="); has && name != "name" && Files[name] == "" {
+			options[i] = name + "=…"
+		}
+	}
+	return scheme + "://" + rest + "?" + strings.Join(options, "&")
 }
 
 func parse(raw, dir string, g Grammar) (Address, error) {

@@ -164,12 +164,17 @@ func waiting(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // Append implements journal.Backend.
 func (b *backend) Append(ctx context.Context, at int64, value []byte, name string, record []byte) (int64, error) {
-	cl, done := b.client()
-	ok, resp, _, err := cl.Txn().Txn(api.TxnOps{
+	ops := api.TxnOps{
 		// Index 0: only if it is not there.
 		{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: b.key(journal.HeadName), Value: value, Index: uint64(max(at, 0))}},
 		{KV: &api.KVTxnOp{Verb: api.KVSet, Key: b.key(name), Value: record}},
-	}, query(ctx, api.QueryOptions{}))
+	}
+	if at == journal.Absent {
+		// Who waits for a change under an empty prefix is told of every change of any key: so it never is empty.
+		ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVSet, Key: b.key(journal.Holds) + "/none"}})
+	}
+	cl, done := b.client()
+	ok, resp, _, err := cl.Txn().Txn(ops, query(ctx, api.QueryOptions{}))
 	switch {
 	case err != nil:
 		return 0, done(err)

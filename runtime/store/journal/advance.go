@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -15,22 +16,29 @@ const readAtOnce = 64
 // errOther says that the log does not go on where the state is.
 var errOther = errors.New("the store was compacted, made anew or restored meanwhile")
 
+// refusedPause is how long a client waits that the server refused, before it tries whether it still does.
+const refusedPause = 10 * time.Second
+
 // follow keeps the state as the server has it until Close.
 func (c *Client) follow() {
 	for c.ctx.Err() == nil {
-		_ = retry(c.ctx, func() error {
-			_, known := c.at()
+		err := retry(c.ctx, func() error {
+			since, known := c.at()
 			h, err := c.b.Next(c.ctx, known)
 			if err == nil {
-				err = c.advance(c.ctx, h, false)
+				err = c.advance(c.ctx, h, since, false)
 			}
-			if errors.Is(err, errOther) {
-				err = c.current(c.ctx)
+			if err != nil {
+				// Whatever it was: before waiting for something newer than what is known, look whether that still stands.
+				// A server that was restored from a backup would let us wait for long.
+				if now := c.current(c.ctx); now != nil {
+					err = now
+				}
 			}
 			return err
 		})
-		if c.ctx.Err() == nil {
-			_ = sleep(c.ctx, 0) // a refusal does not end it: rights come back
+		if err != nil {
+			_ = sleep(c.ctx, refusedPause)
 		}
 	}
 }
@@ -47,7 +55,7 @@ func (c *Client) at() (revision, version int64) {
 
 // current brings the state forward to what the server has at a moment during the call.
 func (c *Client) current(ctx context.Context) error {
-	_, known := c.at()
+	since, known := c.at()
 	h, err := c.b.Head(ctx, known)
 	switch {
 	case err != nil:
@@ -59,13 +67,13 @@ func (c *Client) current(ctx context.Context) error {
 	case h.Version == known:
 		return nil
 	}
-	return c.advance(ctx, h, true)
+	return c.advance(ctx, h, since, true)
 }
 
-// advance brings the state forward to a head at least. sure says that the head is not an older one than the server's:
-// then one that does not follow from the state means that the store is another, which is read anew; else it is
-// errOther.
-func (c *Client) advance(ctx context.Context, at Head, sure bool) error {
+// advance brings the state forward to a head at least, which was asked for when the state was at the revision since.
+// sure says that the head is what the server had at a moment after that: then one that does not go on from there means
+// that the store is another, which is read anew; else that is errOther.
+func (c *Client) advance(ctx context.Context, at Head, since int64, sure bool) error {
 	if err := take(ctx, c.advancing); err != nil {
 		return err
 	}
@@ -78,18 +86,15 @@ func (c *Client) advance(ctx context.Context, at Head, sure bool) error {
 	known := c.replica != nil && c.head.Store == h.Store
 	same := known && c.head.Revision == h.Revision && c.head.Last == h.Last
 	behind := known && c.head.Revision < h.Revision
+	overtaken := known && c.head.Revision > h.Revision && h.Revision >= since // by a commit of our own meanwhile
 	c.mu.Unlock()
 	switch {
-	case same:
+	case same, overtaken:
 		return nil
 	case behind:
 		err = c.read(ctx, h, at.Version)
-	case sure:
-		err = errOther
-	case known:
-		return nil // an older one, from a member that lags
 	default:
-		return errOther
+		err = errOther // or, if it is not sure, an older one from a member that lags
 	}
 	if sure && errors.Is(err, errOther) {
 		return c.load(ctx, h, at.Version)
@@ -105,7 +110,7 @@ func (c *Client) read(ctx context.Context, h head, version int64) error {
 	if from+1 < h.Oldest {
 		return errOther
 	}
-	return c.records(ctx, from+1, h.Revision, func(revision int64, r *record, size int) error {
+	do := func(revision int64, r *record, size int) error {
 		if r.Prev != last || revision == h.Revision && r.ID != h.Last {
 			return errOther
 		}
@@ -117,7 +122,15 @@ func (c *Client) read(ctx context.Context, h head, version int64) error {
 			c.reached(h, version)
 		}
 		return nil
-	})
+	}
+	if h.Revision != from+1 || h.Record == nil {
+		return c.records(ctx, from+1, h.Revision, do)
+	}
+	r, size, err := c.decode(ctx, h.Revision, h.Record)
+	if err != nil {
+		return err
+	}
+	return do(h.Revision, r, size)
 }
 
 // took takes in the record after the replica's. The caller has mu and the turn to advance.
@@ -164,6 +177,9 @@ func (c *Client) load(ctx context.Context, h head, version int64) error {
 	if err != nil {
 		return err
 	}
+	if s.last != h.Last {
+		return errOther
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.replica != nil {
@@ -189,29 +205,37 @@ func (c *Client) records(ctx context.Context, from, upto int64, do func(revision
 		if err != nil {
 			return err
 		}
-		for i, v := range values {
-			r := &record{}
-			if err := json.Unmarshal(v, r); err != nil {
-				return refused("its record of revision %d is broken: %w", from+int64(i), err)
-			}
-			size := len(v)
-			if r.Blob != nil {
-				r.Body = &body{}
-				if err := c.readBlob(ctx, r.Blob, r.Body); err != nil {
-					return err
-				}
-				size += r.Blob.Size
-			}
-			if r.Body == nil {
-				r.Body = &body{}
-			}
-			if err := do(from+int64(i), r, size); err != nil {
+		for _, v := range values {
+			r, size, err := c.decode(ctx, from, v)
+			if err != nil {
 				return err
 			}
+			if err := do(from, r, size); err != nil {
+				return err
+			}
+			from++
 		}
-		from += int64(len(values))
 	}
 	return nil
+}
+
+// decode reads the record of a revision, with the body that lies beside it, and returns the bytes of both.
+func (c *Client) decode(ctx context.Context, revision int64, value []byte) (*record, int, error) {
+	r := &record{}
+	if err := json.Unmarshal(value, r); err != nil {
+		return nil, 0, refused("its record of revision %d is broken: %w", revision, err)
+	}
+	size := len(value)
+	if r.Body == nil {
+		r.Body = &body{}
+	}
+	if r.Blob != nil {
+		if err := c.readBlob(ctx, r.Blob, r.Body); err != nil {
+			return nil, 0, err
+		}
+		size += r.Blob.Size
+	}
+	return r, size, nil
 }
 
 func (c *Client) readBlob(ctx context.Context, b *blob, into any) error {

@@ -116,7 +116,7 @@ type attempt struct {
 // successfully or not, it is nil.
 func (a *attempt) try(ctx context.Context) error {
 	c := a.c
-	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		if found, err := a.found(); found || err != nil {
 			return err
 		}
@@ -143,7 +143,7 @@ func (a *attempt) try(ctx context.Context) error {
 			return err
 		}
 		a.sent = a.sent || !errors.Is(err, ErrMoved)
-		if a.current(ctx) != nil {
+		if !a.outrun(ctx, err, tail) && a.current(ctx) != nil {
 			return err
 		}
 		if found, err := a.found(); found || err != nil {
@@ -156,6 +156,26 @@ func (a *attempt) try(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// outrunWait is how long an attempt that came second waits to be told by the watch what came first, before it asks.
+const outrunWait = 100 * time.Millisecond
+
+// outrun waits for what came before the attempt, if that is why it failed: it is on its way to this client anyway, and
+// when many write at once, asking would keep the server from what they wait for.
+func (a *attempt) outrun(ctx context.Context, err error, tail *node) bool {
+	if !errors.Is(err, ErrMoved) {
+		return false
+	}
+	timer := time.NewTimer(outrunWait)
+	defer timer.Stop()
+	select {
+	case <-tail.ready:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // current brings the client's state to what the server has now. From then on whatever the state says was so at a
@@ -176,6 +196,10 @@ func (a *attempt) append(ctx context.Context, ch *change, now head, version int6
 	size, value, err := a.encode(ctx, ch, now.Revision)
 	if err != nil {
 		return err
+	}
+	next.Record = nil
+	if len(value) <= maxInHead {
+		next.Record = value
 	}
 	headValue, err := encode(next)
 	if err != nil {

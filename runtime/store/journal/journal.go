@@ -7,7 +7,7 @@
 // client keeps the state that the records add up to and checks compares against it: the head is still where the state
 // is, or the commit is tried again on a newer state. Sent twice it applies once, because the head moves only once.
 //
-//	<prefix>/head              the last revision, the base, the oldest record kept
+//	<prefix>/head              the last revision, its record if small, the base, the oldest record kept
 //	<prefix>/log/<revision>    what a revision changed
 //	<prefix>/blob/…            snapshots and large records, in parts
 //	<prefix>/leases/<id>       a name that the server keeps while the lease's holder lives
@@ -90,7 +90,7 @@ func (c *Client) begin(ctx context.Context) error {
 			h, err = c.make(ctx)
 		}
 		if err == nil {
-			err = c.advance(ctx, h, true)
+			err = c.advance(ctx, h, 0, true)
 		}
 		if err == nil {
 			_, err = c.reapOnce(ctx, 0)

@@ -14,6 +14,7 @@ const format = 1
 // Sizes. Consul takes values of 512 KiB, and transactions of as much after base64; ZooKeeper takes requests of 1 MiB.
 const (
 	maxInline = 256 << 10 // bytes of a record in one value
+	maxInHead = 4 << 10   // bytes of a record that the head has a copy of
 	maxPart   = 480 << 10 // bytes of a part of a blob
 	maxTxn    = 10 << 20  // bytes of a transaction, as with the embedded store
 )
@@ -26,6 +27,8 @@ type head struct {
 	Last     string `json:"last"`     // that record's ID
 	Base     base   `json:"base"`
 	Oldest   int64  `json:"oldest"` // the first revision whose record is kept
+	// Record is the last record, if it is small: who follows the head then has nothing more to read.
+	Record json.RawMessage `json:"record,omitempty"`
 }
 
 // base is the state at a revision, from which the log goes on.

@@ -77,21 +77,22 @@ func (w *watcher) begin(ctx context.Context) (*node, error) {
 	c.mu.Lock()
 	tail := c.replica.tail
 	c.mu.Unlock()
-	if w.after >= tail.revision {
+	if w.after == tail.revision {
 		return tail, nil
 	}
 	var first *node
 	err := retry(ctx, func() error {
-		// The server says from where on there is history, whatever memory still has: all clients are told the same.
+		// The server says from where on there is history, whatever memory still has: all clients are told the same. What
+		// is after its last revision was of a store that is no more.
 		if err := c.current(ctx); err != nil {
 			return err
 		}
 		c.mu.Lock()
-		oldest := c.head.Oldest
+		oldest, newest := c.head.Oldest, c.replica.tail.revision
 		first = c.replica.first
 		c.mu.Unlock()
-		if w.after+1 < oldest {
-			return refuse(store.ErrCompacted)
+		if w.after+1 < oldest || w.after > newest {
+			return refuse(fmt.Errorf("%w: after %d, kept are %d to %d", store.ErrCompacted, w.after, oldest, newest))
 		}
 		err := c.records(ctx, w.after+1, first.revision, func(revision int64, r *record, _ int) error {
 			if err := w.send(ctx, revision, r.events(revision)); err != nil {

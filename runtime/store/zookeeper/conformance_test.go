@@ -50,16 +50,21 @@ func server(cfg zookeeper.Config) storetest.Server {
 	}
 }
 
-func TestDebiansZooKeeperKeepsTheContract(t *testing.T) {
+// One server does for all that hurts none.
+func TestDebiansZooKeeper(t *testing.T) {
 	t.Parallel() // much of it is waiting for sessions to end
 	e := zookeepertest.Start(t, 1)
-	storetest.Run(t, server(zookeeper.Config{Servers: e.Servers()}))
+	t.Run("KeepsTheContract", func(t *testing.T) { storetest.Run(t, server(zookeeper.Config{Servers: e.Servers()})) })
+	t.Run("LetsOnlyItsUserAtDigestProtectedNodes", func(t *testing.T) { digest(t, e) })
+	t.Run("IsReachedThroughTLS", func(t *testing.T) { encrypted(t, e) })
 }
 
-func TestAnEnsembleOfThreeKeepsTheContract(t *testing.T) {
-	t.Parallel() // much of it is waiting for sessions to end
+// An ensemble of three is killed, stopped and cut off.
+func TestAnEnsembleOfThree(t *testing.T) {
+	t.Parallel()
 	e := zookeepertest.Start(t, 3)
-	storetest.Run(t, server(zookeeper.Config{Servers: e.Servers()}))
+	t.Run("ServesWithoutAnyOneAndNotWithoutTwo", func(t *testing.T) { withoutSome(t, e) })
+	t.Run("IsLinearizableUnderFaults", func(t *testing.T) { storetest.Linearizable(t, hurt(t, e)) })
 }
 
 // relay dials TCP and can cut all its connections and refuse new ones.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -218,7 +219,7 @@ func (w *wire) greeted(err error) {
 			s.granted = time.Duration(ms) * time.Millisecond
 		}
 		s.failed = nil
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		s.failed = errors.New("it hung up; does it have a quorum, and does it want TLS?")
 	case err != nil:
 		s.failed = err

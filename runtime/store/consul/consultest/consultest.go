@@ -4,6 +4,7 @@ package consultest
 
 import (
 	"context"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -33,8 +34,10 @@ type Fake struct {
 	stop     context.CancelFunc // of the requests that wait
 	served   sync.WaitGroup
 	fault    func(r *http.Request) (before, after bool)
+	failing  *answer // to every request; nil: none
 	index    uint64
 	changed  chan struct{} // closed and made anew at each change
+	restored int           // how often a snapshot was
 	pairs    map[string]*pair
 	deleted  map[string]uint64 // key → index of its deletion
 	delayed  map[string]time.Time
@@ -121,10 +124,41 @@ func (f *Fake) Break(fault func(r *http.Request) (before, after bool)) {
 	f.fault = fault
 }
 
+// Snapshot returns a function that puts all keys back as they are now, with their indexes and the store's own, which
+// then has gone backwards; requests that wait are answered. As with Consul's snapshots, sessions are not touched here.
+func (f *Fake) Snapshot() (restore func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	pairs, deleted, index := maps.Clone(f.pairs), maps.Clone(f.deleted), f.index
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.pairs, f.deleted = maps.Clone(pairs), maps.Clone(deleted)
+		f.change()
+		f.index = index
+		f.restored++
+	}
+}
+
+// Fail makes every request get that answer from now on; code 0 ends it.
+func (f *Fake) Fail(code int, body string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failing = nil
+	if code != 0 {
+		a := failure(code, "%s", body)
+		f.failing = &a
+	}
+}
+
 func (f *Fake) handle(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
-	fault := f.fault
+	fault, failing := f.fault, f.failing
 	f.mu.Unlock()
+	if failing != nil {
+		failing.write(w)
+		return
+	}
 	after := false
 	if fault != nil {
 		before := false

@@ -16,7 +16,7 @@ import (
 type answer struct {
 	code  int    // 0: 200
 	index uint64 // 0: none
-	body  any    // JSON; an error is a line of text
+	body  any    // JSON; an error is a line of text, a json.RawMessage a value as it is
 }
 
 func failure(code int, format string, args ...any) answer {
@@ -39,6 +39,9 @@ func (a answer) write(w http.ResponseWriter) {
 		w.WriteHeader(code)
 	case error:
 		http.Error(w, body.Error(), code)
+	case json.RawMessage:
+		w.WriteHeader(code)
+		_, _ = w.Write(body)
 	default:
 		h.Set("Content-Type", "application/json")
 		w.WriteHeader(code)
@@ -73,12 +76,15 @@ func (f *Fake) get(r *http.Request, key string, q url.Values) answer {
 	}
 	timer := time.NewTimer(min(wait, maxWait))
 	defer timer.Stop()
+	f.mu.Lock()
+	restored := f.restored
+	f.mu.Unlock()
 	for {
 		f.mu.Lock()
 		a := f.read(key, q)
-		changed := f.changed
+		changed, over := f.changed, restored != f.restored
 		f.mu.Unlock()
-		if known == 0 || a.index > known {
+		if known == 0 || a.index > known || over {
 			return a
 		}
 		select {
@@ -97,6 +103,9 @@ func (f *Fake) read(key string, q url.Values) answer {
 		p := f.pairs[key]
 		if p == nil {
 			return answer{code: http.StatusNotFound, index: f.index}
+		}
+		if q.Has("raw") {
+			return answer{index: p.ModifyIndex, body: json.RawMessage(p.Value)}
 		}
 		return answer{index: p.ModifyIndex, body: []pair{*p}}
 	}

@@ -1,8 +1,6 @@
 package consultest
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,11 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
 	"berth/fixtures/lab/lab"
+	"berth/runtime/store/storetest"
 )
 
 // ProgramEnv names a consul program for the tests; without it one on the PATH is used. Debian 12 has none, but the Go
@@ -35,12 +32,8 @@ func Program() string {
 
 // Server is a real Consul server.
 type Server struct {
-	addr, dir string
-	args      []string
-
-	mu  sync.Mutex
-	cmd *exec.Cmd // nil: not running
-	log bytes.Buffer
+	storetest.Process
+	addr string
 }
 
 // StartReal starts a Consul server with an empty data folder on loopback ports, waits until it has elected itself, and
@@ -56,8 +49,8 @@ func StartReal(t testing.TB, settings ...string) *Server {
 		_, p, _ := net.SplitHostPort(addrs[i])
 		return p
 	}
-	s := &Server{addr: addrs[0], dir: t.TempDir()}
-	config := filepath.Join(s.dir, "consul.hcl")
+	dir := t.TempDir()
+	config := filepath.Join(dir, "consul.hcl")
 	content := fmt.Sprintf(`
 server = true
 bootstrap_expect = 1
@@ -70,36 +63,26 @@ log_level = "warn"
 performance { raft_multiplier = 1 }
 connect { enabled = false }
 ports { http = %s, server = %s, serf_lan = %s, serf_wan = %s, dns = -1, grpc = -1, grpc_tls = -1 }
-%s`, filepath.Join(s.dir, "data"), port(0), port(1), port(2), port(3), strings.Join(settings, "\n"))
+%s`, filepath.Join(dir, "data"), port(0), port(1), port(2), port(3), strings.Join(settings, "\n"))
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.args = []string{program, "agent", "-config-file", config}
-	t.Cleanup(func() {
-		s.Kill()
-		if t.Failed() {
-			t.Logf("Consul said:\n%s", s.log.String())
-		}
-	})
-	s.Start(t)
+	s := &Server{addr: addrs[0], Process: storetest.Process{
+		Name: "consul", Command: func() *exec.Cmd { return exec.Command(program, "agent", "-config-file", config) },
+	}}
+	if err := s.Start(t); err != nil {
+		t.Fatal(err)
+	}
+	s.Wait(t)
 	return s
 }
 
 // Addr is where it serves HTTP, host:port.
 func (s *Server) Addr() string { return s.addr }
 
-// Start starts the server, again if it was killed, and waits until it leads.
-func (s *Server) Start(t testing.TB) {
+// Wait waits until the server leads.
+func (s *Server) Wait(t testing.TB) {
 	t.Helper()
-	cmd := exec.CommandContext(context.Background(), s.args[0], s.args[1:]...)
-	cmd.Stdout, cmd.Stderr = &s.log, &s.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	s.mu.Lock()
-	s.cmd = cmd
-	s.mu.Unlock()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	if !lab.Happens(func() bool {
 		resp, err := client.Get("http://" + s.addr + "/v1/kv/started?consistent")
@@ -111,18 +94,6 @@ func (s *Server) Start(t testing.TB) {
 	}) {
 		t.Fatal("Consul does not start")
 	}
-}
-
-// Kill kills the server (-9) if it runs.
-func (s *Server) Kill() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
-		return
-	}
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
-	s.cmd = nil
 }
 
 // freeAddrs returns n loopback addresses, host:port, that nobody listens on.

@@ -2,18 +2,16 @@
 package zookeepertest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
-	"syscall"
 	"testing"
 
 	"berth/fixtures/lab/lab"
+	"berth/runtime/store/storetest"
 	"berth/runtime/store/zookeeper"
 )
 
@@ -26,12 +24,8 @@ type Ensemble struct {
 }
 
 type server struct {
-	config string // file
-	addr   string // for clients
-
-	mu  sync.Mutex
-	cmd *exec.Cmd // nil: not running
-	log bytes.Buffer
+	storetest.Process
+	addr string // for clients
 }
 
 // Start starts n servers with empty data folders, waits until they serve, and kills them when the test ends.
@@ -39,7 +33,7 @@ func Start(t testing.TB, n int) *Ensemble {
 	t.Helper()
 	e := New(t, n)
 	for i := range e.servers {
-		if err := e.StartServer(i); err != nil {
+		if err := e.servers[i].Start(t); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,19 +67,15 @@ func New(t testing.TB, n int) *Ensemble {
 		_, port, _ := net.SplitHostPort(addrs[3*i])
 		config := fmt.Sprintf("tickTime=%d\ninitLimit=20\nsyncLimit=6\ndataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\n"+
 			"maxClientCnxns=0\nsnapCount=10000\n%s", tick, dir, port, peers)
-		s := &server{config: filepath.Join(dir, "zoo.cfg"), addr: addrs[3*i]}
 		for name, content := range map[string]string{"zoo.cfg": config, "myid": fmt.Sprint(i + 1)} {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
-		e.servers = append(e.servers, s)
-		t.Cleanup(func() {
-			s.kill()
-			if t.Failed() {
-				t.Logf("ZooKeeper server %d said:\n%s", i, s.log.String())
-			}
-		})
+		args := lab.ZooKeeper(filepath.Join(dir, "zoo.cfg"))
+		e.servers = append(e.servers, &server{addr: addrs[3*i], Process: storetest.Process{
+			Name: fmt.Sprintf("server %d", i+1), Command: func() *exec.Cmd { return exec.Command(args[0], args[1:]...) },
+		}})
 	}
 	return e
 }
@@ -99,34 +89,27 @@ func (e *Ensemble) Servers() []string {
 	return out
 }
 
-// StartServer starts server i, which keeps its data.
-func (e *Ensemble) StartServer(i int) error {
-	s := e.servers[i]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	args := lab.ZooKeeper(s.config)
-	cmd := exec.CommandContext(context.Background(), args[0], args[1:]...)
-	cmd.Stdout, cmd.Stderr = &s.log, &s.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return err
+// Kill kills server i (-9) and returns what starts it again, with its data.
+func (e *Ensemble) Kill(ctx context.Context, t testing.TB, i int) (start func()) {
+	t.Helper()
+	kill := e.servers[i].Faults()[0]
+	do := func(f func(context.Context) error) {
+		t.Helper()
+		if err := f(ctx); err != nil {
+			t.Fatal(err)
+		}
 	}
-	s.cmd = cmd
-	return nil
+	do(kill.Inflict)
+	return func() { t.Helper(); do(kill.Heal) }
 }
 
-// Kill kills server i (-9) if it runs.
-func (e *Ensemble) Kill(i int) { e.servers[i].kill() }
-
-func (s *server) kill() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
-		return
+// Faults are all that the servers can suffer without a way between them and the clients.
+func (e *Ensemble) Faults() []storetest.Fault {
+	var out []storetest.Fault
+	for _, s := range e.servers {
+		out = append(out, s.Faults()...)
 	}
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
-	s.cmd = nil
+	return out
 }
 
 // Wait waits until server i serves.
