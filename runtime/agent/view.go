@@ -170,11 +170,25 @@ func (v *view) applyHost(name string, e store.Event, c *changes) {
 	} else {
 		v.hosts[name] = h
 	}
+	meets := v.meets(name)
 	if name != v.me && (old.VTEP != h.VTEP || old.MTU != h.MTU || !sameEnd(old.WireGuard, h.WireGuard)) {
-		c.links, c.paths = true, true
+		c.paths = true
+		c.links = c.links || meets
 	}
-	c.links = c.links || !maps.Equal(old.Paths, h.Paths)
+	c.links = c.links || meets && !maps.Equal(old.Paths, h.Paths)
 	c.keys = c.keys || name != v.me && !reflect.DeepEqual(old.WireGuard, h.WireGuard)
+}
+
+// meets reports whether this host and another are on a network together. In a large cluster most are not, and what they
+// say of themselves changes nothing here.
+func (v *view) meets(other string) bool {
+	for _, r := range v.networks {
+		_, here := r.block(v.me)
+		if _, there := r.block(other); here && there {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *view) decode(e store.Event, into any) bool {

@@ -41,6 +41,25 @@ func twoHosts(t *testing.T) *view {
 	return v
 }
 
+func TestAHostThatSharesNoNetworkChangesNoLinks(t *testing.T) {
+	v := twoHosts(t)
+	v.apply(event(t, ledger.NetworkKey("theirs"), placement.Network{Name: "theirs", VNI: overlay.FirstVNI + 1,
+		Blocks: map[string]placement.Block{"stranger": {}, "you": {}}}), &changes{})
+	for host, want := range map[string]bool{"stranger": false, "silent": true, "you": true} {
+		var c changes
+		v.apply(event(t, ledger.HostKey(host), ledger.Host{VTEP: netip.MustParseAddr("10.0.0.9"), MTU: 1500}), &c)
+		if c.links != want {
+			t.Errorf("a record of %s: links %t, want %t", host, c.links, want)
+		}
+	}
+	var c changes
+	v.apply(event(t, ledger.NetworkKey("theirs"), placement.Network{Name: "theirs", VNI: overlay.FirstVNI + 1,
+		Blocks: map[string]placement.Block{"stranger": {}, "you": {}, "me": {}}}), &c)
+	if n := v.desired(v.networks["theirs"], overlay.Underlay{MTU: 1500}); !c.links || len(n.Peers) != 2 {
+		t.Errorf("when this host joins: links %t, peers %v; want what was learned of all hosts before", c.links, n.Peers)
+	}
+}
+
 func at(host, ip string) placement.Endpoint {
 	a := netip.MustParseAddr(ip)
 	return placement.Endpoint{Network: "net", Container: "c", Host: host, IP: a, MAC: placement.MACFor(a)}
