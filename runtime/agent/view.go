@@ -20,7 +20,8 @@ type view struct {
 	log       *slog.Logger
 	hosts     map[string]ledger.Host
 	networks  map[string]record
-	endpoints map[string]map[string]placement.Endpoint // network → container
+	endpoints map[string]map[string]placement.Endpoint // network → container; use of
+	unread    map[string]map[string][]byte             // the same of other hosts' networks, as they came
 	guests    map[string]map[guest]placement.Endpoint  // network → who is on it by hand
 	states    map[string]map[string]ledger.State       // host → container
 	ready     map[string]bool                          // networks that this host has reported
@@ -65,7 +66,7 @@ type served struct {
 
 func newView(me string, log *slog.Logger) *view {
 	return &view{me: me, log: log, hosts: map[string]ledger.Host{}, networks: map[string]record{},
-		endpoints: map[string]map[string]placement.Endpoint{}, states: map[string]map[string]ledger.State{},
+		endpoints: map[string]map[string]placement.Endpoint{}, unread: map[string]map[string][]byte{}, states: map[string]map[string]ledger.State{},
 		guests: map[string]map[guest]placement.Endpoint{}, ready: map[string]bool{}, ports: map[string]placement.PortRecord{},
 		alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}, stands: map[string]bool{}}
 }
@@ -157,6 +158,9 @@ func (v *view) applyNetwork(name string, e store.Event, c *changes) {
 	if was || is {
 		c.links = true
 	}
+	if is {
+		c.local = v.joined(name) || c.local
+	}
 }
 
 func (v *view) applyHost(name string, e store.Event, c *changes) {
@@ -212,7 +216,8 @@ func (v *view) here() map[string]record {
 
 // on lists all that have an address on a network: those that the store put there, and guests.
 func (v *view) on(network string) []placement.Endpoint {
-	out := slices.AppendSeq(make([]placement.Endpoint, 0, len(v.endpoints[network])+len(v.guests[network])), maps.Values(v.endpoints[network]))
+	known := v.of(network)
+	out := slices.AppendSeq(make([]placement.Endpoint, 0, len(known)+len(v.guests[network])), maps.Values(known))
 	return slices.AppendSeq(out, maps.Values(v.guests[network]))
 }
 
