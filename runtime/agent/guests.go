@@ -31,7 +31,7 @@ func (a *agent) host(ctx context.Context) {
 			}
 			e := placement.Endpoint{Network: network, Container: name, Host: a.config.Host, IP: address.IP, IP6: address.IP6,
 				MAC: address.MAC, Aliases: address.Aliases}
-			if _, recorded := a.view.endpoints[network][name]; recorded || a.clashes(e) {
+			if _, recorded := a.view.of(network)[name]; recorded || a.clashes(e) {
 				continue
 			}
 			now[ledger.GuestKey(e)] = e

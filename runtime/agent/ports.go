@@ -103,7 +103,7 @@ func (a *agent) wantedPorts() (s ingress.State, leads map[string]lead, troubles 
 // leadsTo are the tasks that a port leads to now.
 func (a *agent) leadsTo(r placement.PortRecord) lead {
 	to := lead{}
-	for _, e := range a.view.endpoints[r.Network] {
+	for _, e := range a.view.of(r.Network) {
 		if e.Project == r.Project && e.Service == r.Service && e.Number > 0 && a.serves(e.Host, e.Container) {
 			to[netip.AddrPortFrom(e.IP.Unmap(), r.Target)] = e
 		}
@@ -113,7 +113,7 @@ func (a *agent) leadsTo(r placement.PortRecord) lead {
 
 // runs reports whether an endpoint's container may still answer what it has begun.
 func (a *agent) runs(e placement.Endpoint) bool {
-	if now, ok := a.view.endpoints[e.Network][e.Container]; !ok || now.IP != e.IP || now.Host != e.Host {
+	if now, ok := a.view.of(e.Network)[e.Container]; !ok || now.IP != e.IP || now.Host != e.Host {
 		return false
 	}
 	if e.Host == a.config.Host {
@@ -134,7 +134,7 @@ func (a *agent) forgetFlows(ctx context.Context, s ingress.State, leads map[stri
 		f.Kept = map[netip.AddrPort]bool{} // of an earlier life: what leads elsewhere on these networks
 		f.Subnets = s.Subnets
 		for _, r := range a.view.ports {
-			for _, e := range a.view.endpoints[r.Network] {
+			for _, e := range a.view.of(r.Network) {
 				if e.Project == r.Project && e.Service == r.Service && a.runs(e) {
 					f.Kept[netip.AddrPortFrom(e.IP.Unmap(), r.Target)] = true
 				}

@@ -23,13 +23,12 @@ func (a *agent) rejoin(ctx context.Context) {
 		return
 	}
 	a.waiting = false
-	for network, endpoints := range a.view.endpoints {
+	for network, info := range a.engineNets {
 		r, wanted := a.view.networks[network]
-		info, stands := a.engineNets[network]
-		if n := a.nets[network]; !wanted || !stands || labelVNI(info) != r.VNI || n != nil && n.busy {
+		if n := a.nets[network]; !wanted || labelVNI(info) != r.VNI || n != nil && n.busy {
 			continue
 		}
-		for name, e := range endpoints {
+		for name, e := range a.view.of(network) {
 			c, there := a.listed[name]
 			if e.Host != a.config.Host || !there || !astray(c, info) {
 				continue

@@ -20,7 +20,8 @@ type view struct {
 	log       *slog.Logger
 	hosts     map[string]ledger.Host
 	networks  map[string]record
-	endpoints map[string]map[string]placement.Endpoint // network → container
+	endpoints map[string]map[string]placement.Endpoint // network → container; use of
+	unread    map[string]map[string][]byte             // the same of other hosts' networks, as they came
 	guests    map[string]map[guest]placement.Endpoint  // network → who is on it by hand
 	states    map[string]map[string]ledger.State       // host → container
 	ready     map[string]bool                          // networks that this host has reported
@@ -67,7 +68,7 @@ type served struct {
 
 func newView(me string, log *slog.Logger) *view {
 	return &view{me: me, log: log, hosts: map[string]ledger.Host{}, networks: map[string]record{},
-		endpoints: map[string]map[string]placement.Endpoint{}, states: map[string]map[string]ledger.State{},
+		endpoints: map[string]map[string]placement.Endpoint{}, unread: map[string]map[string][]byte{}, states: map[string]map[string]ledger.State{},
 		guests: map[string]map[guest]placement.Endpoint{}, ready: map[string]bool{}, ports: map[string]placement.PortRecord{},
 		locked: map[string]bool{}, alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}, stands: map[string]bool{}}
 }
@@ -166,6 +167,9 @@ func (v *view) applyNetwork(name string, e store.Event, c *changes) {
 	if was || is {
 		c.links = true
 	}
+	if is {
+		c.local = v.joined(name) || c.local
+	}
 }
 
 func (v *view) applyHost(name string, e store.Event, c *changes) {
@@ -179,11 +183,25 @@ func (v *view) applyHost(name string, e store.Event, c *changes) {
 	} else {
 		v.hosts[name] = h
 	}
+	meets := v.meets(name)
 	if name != v.me && (old.VTEP != h.VTEP || old.MTU != h.MTU || !sameEnd(old.WireGuard, h.WireGuard)) {
-		c.links, c.paths = true, true
+		c.paths = true
+		c.links = c.links || meets
 	}
-	c.links = c.links || !maps.Equal(old.Paths, h.Paths)
+	c.links = c.links || meets && !maps.Equal(old.Paths, h.Paths)
 	c.keys = c.keys || name != v.me && !reflect.DeepEqual(old.WireGuard, h.WireGuard)
+}
+
+// meets reports whether this host and another are on a network together. In a large cluster most are not, and what they
+// say of themselves changes nothing here.
+func (v *view) meets(other string) bool {
+	for _, r := range v.networks {
+		_, here := r.block(v.me)
+		if _, there := r.block(other); here && there {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *view) decode(e store.Event, into any) bool {
@@ -207,7 +225,8 @@ func (v *view) here() map[string]record {
 
 // on lists all that have an address on a network: those that the store put there, and guests.
 func (v *view) on(network string) []placement.Endpoint {
-	out := slices.AppendSeq(make([]placement.Endpoint, 0, len(v.endpoints[network])+len(v.guests[network])), maps.Values(v.endpoints[network]))
+	known := v.of(network)
+	out := slices.AppendSeq(make([]placement.Endpoint, 0, len(known)+len(v.guests[network])), maps.Values(known))
 	return slices.AppendSeq(out, maps.Values(v.guests[network]))
 }
 

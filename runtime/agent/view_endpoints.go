@@ -10,6 +10,9 @@ import (
 )
 
 func (v *view) applyEndpoint(network, container string, e store.Event, c *changes) {
+	if v.keepUnread(network, container, e) {
+		return
+	}
 	var now placement.Endpoint
 	if !e.Deleted && !v.decode(e, &now) {
 		return

@@ -41,6 +41,65 @@ func twoHosts(t *testing.T) *view {
 	return v
 }
 
+func TestAHostThatSharesNoNetworkChangesNoLinks(t *testing.T) {
+	v := twoHosts(t)
+	v.apply(event(t, ledger.NetworkKey("theirs"), placement.Network{Name: "theirs", VNI: overlay.FirstVNI + 1,
+		Blocks: map[string]placement.Block{"stranger": {}, "you": {}}}), &changes{})
+	for host, want := range map[string]bool{"stranger": false, "silent": true, "you": true} {
+		var c changes
+		v.apply(event(t, ledger.HostKey(host), ledger.Host{VTEP: netip.MustParseAddr("10.0.0.9"), MTU: 1500}), &c)
+		if c.links != want {
+			t.Errorf("a record of %s: links %t, want %t", host, c.links, want)
+		}
+	}
+	var c changes
+	v.apply(event(t, ledger.NetworkKey("theirs"), placement.Network{Name: "theirs", VNI: overlay.FirstVNI + 1,
+		Blocks: map[string]placement.Block{"stranger": {}, "you": {}, "me": {}}}), &c)
+	if n := v.desired(v.networks["theirs"], overlay.Underlay{MTU: 1500}); !c.links || len(n.Peers) != 2 {
+		t.Errorf("when this host joins: links %t, peers %v; want what was learned of all hosts before", c.links, n.Peers)
+	}
+}
+
+func TestEndpointsOfOtherHostsNetworksAreReadWhenThisHostJoins(t *testing.T) {
+	v := twoHosts(t)
+	put := func(container, host, ip string) store.Event {
+		e := at(host, ip)
+		e.Network, e.Container = "theirs", container
+		return event(t, ledger.EndpointKey(e), e)
+	}
+	var c changes
+	for _, e := range []store.Event{put("a", "you", "10.2.0.1"), put("b", "you", "10.2.0.2"), put("a", "you", "10.2.0.3"), put("mine", "me", "10.2.0.4"),
+		put("gone", "you", "10.2.0.5"), event(t, ledger.Endpoints+"theirs/gone", nil)} {
+		v.apply(e, &c)
+	}
+	if len(v.endpoints["theirs"]) != 0 || c.zones != nil || c.entries != nil {
+		t.Errorf("endpoints of a network of others were read: %v, zones %v", v.endpoints["theirs"], c.zones)
+	}
+	v.apply(event(t, ledger.NetworkKey("theirs"), placement.Network{Name: "theirs", VNI: overlay.FirstVNI + 1,
+		Blocks: map[string]placement.Block{"me": {}, "you": {}}}), &c)
+	if !c.links || !c.local {
+		t.Errorf("after joining: links %t, local %t; want both", c.links, c.local)
+	}
+	ips := map[string]string{}
+	for _, e := range v.on("theirs") {
+		ips[e.Container] = e.IP.String()
+	}
+	if diff := cmp.Diff(map[string]string{"a": "10.2.0.3", "b": "10.2.0.2", "mine": "10.2.0.4"}, ips); diff != "" {
+		t.Errorf("endpoints after joining (-want +got):\n%s", diff)
+	}
+	// It leaves, and later changes are not missed: it may come back.
+	v.apply(event(t, ledger.NetworkKey("theirs"), nil), &c)
+	v.apply(event(t, ledger.Endpoints+"theirs/b", nil), &c)
+	v.apply(put("c", "you", "10.2.0.6"), &c)
+	for _, container := range []string{"a", "mine", "c"} {
+		v.apply(event(t, ledger.Endpoints+"theirs/"+container, nil), &c)
+	}
+	v.apply(put("d", "you", "10.2.0.7"), &c)
+	if got := v.of("theirs"); len(got) != 1 || got["d"].IP.String() != "10.2.0.7" {
+		t.Errorf("after all went and one came: %v", got)
+	}
+}
+
 func at(host, ip string) placement.Endpoint {
 	a := netip.MustParseAddr(ip)
 	return placement.Endpoint{Network: "net", Container: "c", Host: host, IP: a, MAC: placement.MACFor(a)}
