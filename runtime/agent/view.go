@@ -31,6 +31,8 @@ type view struct {
 	alive     map[string]bool                          // hosts whose leases hold
 
 	encryption ledger.Encryption
+	members    *ledger.Membership // of the embedded store; nil when it is not recorded
+	refused    map[string]string  // host → the only admission of it that is good
 }
 
 // record is a network's record with the revision of its last change.
@@ -56,6 +58,8 @@ type changes struct {
 	paths   bool            // whom to probe
 	serving []served
 	ports   bool // records of ports, or withdrawn containers: what a command waits for
+	members bool // of the embedded store
+	refused bool // hosts that are
 }
 
 type served struct {
@@ -67,7 +71,8 @@ func newView(me string, log *slog.Logger) *view {
 	return &view{me: me, log: log, hosts: map[string]ledger.Host{}, networks: map[string]record{},
 		endpoints: map[string]map[string]placement.Endpoint{}, states: map[string]map[string]ledger.State{},
 		guests: map[string]map[guest]placement.Endpoint{}, ready: map[string]bool{}, ports: map[string]placement.PortRecord{},
-		alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}, stands: map[string]bool{}}
+		alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}, stands: map[string]bool{},
+		refused: map[string]string{}}
 }
 
 // load makes a view of a snapshot.
@@ -109,7 +114,20 @@ func (v *view) apply(e store.Event, c *changes) {
 		v.applyAlive(k[0], e, c)
 	} else if e.Key == ledger.EncryptionKey {
 		v.applyEncryption(e, c)
+	} else if k := ledger.Split(e.Key, ledger.Refused); len(k) == 1 {
+		v.applyRefusal(k[0], e, c)
+	} else if e.Key == ledger.MembersKey {
+		var m ledger.Membership
+		c.members = true
+		if v.members = nil; !e.Deleted && v.decode(e, &m) {
+			v.members = &m
+		}
 	}
+}
+
+func (v *view) applyRefusal(host string, e store.Event, c *changes) {
+	c.refused = true
+	noteRefusal(v.refused, host, e)
 }
 
 func (v *view) applyState(host, container string, e store.Event, c *changes) {
