@@ -128,16 +128,26 @@ func (c *Cluster) triage(snaps []engine.Snapshot, view *ledger.View, version str
 
 // mendAgents gives hosts what they lack.
 func (c *Cluster) mendAgents(ctx context.Context, t *triage, view *ledger.View, version string) error {
-	quiet := t.quiet
-	for _, h := range t.quiet {
-		refused, err := c.remind(ctx, h, view)
-		if err != nil {
-			return err
+	again := func(hosts []string) (known []string, err error) {
+		for _, h := range hosts {
+			refused, err := c.remind(ctx, h, view)
+			if err != nil {
+				return nil, err
+			}
+			if refused {
+				t.fresh = append(t.fresh, h)
+			} else {
+				known = append(known, h)
+			}
 		}
-		if refused {
-			t.fresh = append(t.fresh, h)
-			quiet = slices.DeleteFunc(slices.Clone(quiet), func(q string) bool { return q == h })
-		}
+		return known, nil
+	}
+	var err error
+	if t.quiet, err = again(t.quiet); err != nil {
+		return err
+	}
+	if t.asleep, err = again(t.asleep); err != nil {
+		return err
 	}
 	if err := c.join(ctx, t.fresh, c.access, false, view); err != nil {
 		return err
@@ -155,7 +165,7 @@ func (c *Cluster) mendAgents(ctx context.Context, t *triage, view *ledger.View, 
 	if err := c.wake(ctx, t.asleep); err != nil {
 		return err
 	}
-	return c.settle(ctx, slices.Concat(t.fresh, t.asleep, quiet), version, settleTime)
+	return c.settle(ctx, slices.Concat(t.fresh, t.asleep, t.quiet), version, settleTime)
 }
 
 // join puts agents on hosts that are new to the cluster, or were refused and are let in again. begins says that the
