@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,9 @@ func ownCertificate(files Files) (*identity.KeyPair, error) {
 	cert, err := identity.Parse(pair.Cert)
 	if err != nil || !slices.Contains(cert.DNSNames, store.ServerName) {
 		return nil, nil // someone else's
+	}
+	if bytes.Equal(pair.Cert, pair.Key) {
+		return &pair, nil // they do
 	}
 	return &pair, identity.Save(pair, files.Cert, files.Key)
 }
