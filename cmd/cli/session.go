@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -77,8 +78,11 @@ func makesContainers(command string) bool {
 
 // connect begins to reach the hosts and loads the project meanwhile.
 func (ss *session) connect(opts loader.Options, w what) error {
-	var err error
-	ss.cluster, err = cluster.Connect(ss.inv, cluster.Options{CacheDir: cacheDir(), Notify: ss.display.Warn})
+	life, err := ss.certLife()
+	if err != nil {
+		return err
+	}
+	ss.cluster, err = cluster.Connect(ss.inv, cluster.Options{CacheDir: cacheDir(), Notify: ss.display.Warn, CertLife: life})
 	if err != nil {
 		return err
 	}
@@ -90,6 +94,20 @@ func (ss *session) connect(opts loader.Options, w what) error {
 		return nil
 	}
 	return ss.load(opts, w)
+}
+
+// certLife is how long the certificates are good that this command makes, and the agents that it makes: BERTH_CERT_LIFE,
+// in Go's notation (2160h), or 0 for the default.
+func (ss *session) certLife() (time.Duration, error) {
+	word := ss.env.Getenv("BERTH_CERT_LIFE")
+	if word == "" {
+		return 0, nil
+	}
+	life, err := time.ParseDuration(word)
+	if err != nil || life < 10*time.Second {
+		return 0, fmt.Errorf("BERTH_CERT_LIFE is %q; want a time of 10s or more, like 2160h", word)
+	}
+	return life, nil
 }
 
 // list begins to list the containers of all projects: which one it is about is known when the files have been read.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -44,6 +43,9 @@ type agent struct {
 	connected atomic.Bool
 	memory    *memory
 	epochTold string // what the loop was last told; the session's own
+	files     Files
+	member    *keeper
+	refusals  chan struct{} // of size 1: the store refuses this host's certificate
 
 	// All below belongs to the loop.
 	view       *view // nil until the store was read
@@ -71,10 +73,11 @@ type agent struct {
 	problems   []string // with what it was told
 	encryption encryption
 	overlaps   []string // sentences about routes last logged
+	retired    bool     // the host is refused
 }
 
-func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in *ingress.Ingress, log *slog.Logger) *agent {
-	return &agent{config: c, engine: e, net: net, names: server, ingress: in, log: log,
+func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in *ingress.Ingress, files Files, log *slog.Logger) *agent {
+	return &agent{config: c, engine: e, net: net, names: server, ingress: in, files: files, log: log, refusals: make(chan struct{}, 1),
 		publish: newPublisher(log), observe: newObserver(e, log),
 		memory:  recall(""),
 		updates: make(chan update, 256), results: make(chan result), slots: make(chan struct{}, jobLimit),
@@ -95,7 +98,7 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 	a.refresh()
 	a.list(ctx)
 	for {
-		if a.ports.stale {
+		if a.ports.stale && !a.retired {
 			a.setPorts(ctx)
 		}
 		var c changes
@@ -106,6 +109,12 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 			c = a.take(u)
 		case r := <-a.results:
 			a.finish(ctx, r)
+			continue
+		case <-a.refusals:
+			a.retire()
+			continue
+		case <-a.member.news:
+			a.refresh()
 			continue
 		case <-a.observe.wake:
 			news := a.observe.take()
@@ -129,6 +138,9 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 			a.probe(ctx)
 			continue
 		case <-tick.C:
+			if a.retired {
+				continue
+			}
 			a.refresh()
 			a.remember()
 			a.names.Reload()
@@ -172,6 +184,26 @@ func (a *agent) take(u update) changes {
 func (a *agent) act(ctx context.Context, c changes) {
 	if a.view == nil {
 		return // the store was told something, and has not been read yet
+	}
+	if c.whole || c.members {
+		if a.view.members != nil {
+			a.member.follow(*a.view.members)
+		}
+	}
+	if c.whole || c.refused {
+		a.member.refuse(maps.Clone(a.view.refused))
+		if a.refusesMe() {
+			a.retire()
+		} else if a.retired {
+			a.log.Info("this host is part of the cluster again")
+			a.retired = false
+			a.publish.all() // what this host had said was deleted
+			a.refresh()
+			c.whole = true
+		}
+	}
+	if a.retired {
+		return
 	}
 	if c.whole {
 		a.refresh()
@@ -256,6 +288,9 @@ func (a *agent) setZones(c changes) {
 
 // noticed deals with news of the engine.
 func (a *agent) noticed(ctx context.Context, n news) {
+	if a.retired {
+		return
+	}
 	if n.containers != nil {
 		a.containers, a.joined = n.containers, n.joined
 		a.host(ctx)
@@ -314,46 +349,4 @@ func keys[V any](m map[string]V) map[string]bool {
 		out[k] = true
 	}
 	return out
-}
-
-// refresh looks at the host's underlay and routes and publishes them.
-func (a *agent) refresh() {
-	var peers []netip.Addr
-	if a.view != nil {
-		for name, h := range a.view.hosts {
-			if name != a.config.Host && h.VTEP.IsValid() {
-				peers = append(peers, h.VTEP)
-			}
-		}
-	}
-	u, err := a.net.FindUnderlay(a.config.Address, peers)
-	if err != nil {
-		a.log.Error("no underlay", "err", err)
-		return
-	}
-	if u != a.underlay {
-		a.log.Info("underlay", "vtep", u.Addr, "device", u.Device, "mtu", u.MTU)
-		a.underlay = u
-	}
-	if said := a.net.Firewall(); said != a.firewall {
-		a.firewall = said
-		if said != "" {
-			a.log.Warn(said)
-		}
-	}
-	if a.facts.ID == "" || a.view == nil {
-		return // the host's record is written once the engine has said who it is, and the store what it was
-	}
-	routes, err := a.net.Routes()
-	if err != nil {
-		a.log.Warn("routes not listed", "err", err)
-	}
-	a.tellOverlaps(routes)
-	a.publish.set(ledger.HostKey(a.config.Host), ledger.Host{
-		Name: a.config.Host, Engine: a.facts, VTEP: u.Addr, Device: u.Device, MTU: u.MTU, Routes: routes, Agent: a.config.Version,
-		Epoch: a.epoch, Problems: a.problems,
-		WireGuard: a.publishedWireGuard(),
-		Paths:     a.known(), Silent: slices.Sorted(maps.Keys(a.paths.silent)),
-	}, false)
-	a.publish.set(ledger.AliveKey(a.config.Host), "", true)
 }

@@ -13,14 +13,21 @@ import (
 	"os"
 )
 
-// Dir is the agent's folder inside its container; ConfigFile, CAFile, CertFile and KeyFile lie in it.
+// Dir is the agent's folder inside its container; the files lie in it.
 const (
 	Dir        = "/var/lib/berth"
 	ConfigFile = Dir + "/agent.json"
 	CAFile     = Dir + "/ca.pem"
-	CertFile   = Dir + "/cert.pem" // this host's certificate: serves as server and client
-	KeyFile    = Dir + "/key.pem"
-	DataDir    = Dir + "/etcd"
+	CertFile   = Dir + "/cert.pem" // this host's certificate, server's and client's; with the embedded store its key too
+	KeyFile    = Dir + "/key.pem"  // with an external store: the key of CertFile
+	DataDir    = Dir + "/etcd"     // of the store member that the cluster began with; others have their ID after a dash
+
+	// On members of the embedded store only: the CA's key, with which hosts get their certificates, and what the command
+	// line needs.
+	CAKeyFile  = Dir + "/ca-key.pem"
+	AccessFile = Dir + "/access.json"
+
+	refusedFile = Dir + "/refused.json" // hosts that were refused when the agent last knew
 )
 
 // Config is what the command line hands an agent when it makes its container.
@@ -31,6 +38,8 @@ type Config struct {
 	Socket  string      `json:"socket"`  // engine socket inside the agent's container
 	Store   StoreConfig `json:"store"`
 	Version string      `json:"version"` // of the berth binary
+	// CertLife is how long certificates are good that this agent signs, in seconds; 0 is identity.Life.
+	CertLife int64 `json:"cert_life,omitempty"`
 }
 
 // StoreConfig says where the store is, and whether this host is a member of the embedded one.
@@ -51,8 +60,14 @@ type Member struct {
 	Name      string            `json:"name"`
 	ClientURL string            `json:"client_url"` // listen and advertise
 	PeerURL   string            `json:"peer_url"`
-	Initial   map[string]string `json:"initial"` // member name → peer URL of the first members
+	Initial   map[string]string `json:"initial"` // member name → peer URL of the members when this one was made
 	Token     string            `json:"token"`   // cluster ID
+	// ID is the member's ID, hexadecimal digits; "" for one that the cluster began with.
+	ID string `json:"id,omitempty"`
+	// Began says that it has served: from then on it does not begin without data.
+	Began bool `json:"began,omitempty"`
+	// Alone makes it, once, from its data the only member of the store: when most of the others are lost for ever.
+	Alone bool `json:"alone,omitempty"`
 }
 
 // ReadConfig reads an agent's configuration.

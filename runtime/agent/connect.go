@@ -13,8 +13,8 @@ import (
 	"slices"
 	"time"
 
+	"berth/runtime/identity"
 	"berth/runtime/store"
-	"berth/runtime/store/embedded"
 	"berth/runtime/store/etcd"
 	"berth/runtime/store/external"
 )
@@ -56,10 +56,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// openStore connects to the store, for as long as it takes.
-func openStore(ctx context.Context, c StoreConfig, files Files, log *slog.Logger) (store.Store, error) {
+// openStore connects to the store, for as long as it takes. failed is told why it does not come.
+func openStore(ctx context.Context, settings *settings, files Files, failed func(error), log *slog.Logger) (store.Store, error) {
 	var st store.Store
 	err := retry(ctx, log, "connection to the store", func(ctx context.Context) error {
+		c, _ := settings.store()
 		if c.Address != "" {
 			var err error
 			st, err = external.Open(ctx, c.Address, filepath.Dir(files.CA), external.Options{})
@@ -74,6 +75,12 @@ func openStore(ctx context.Context, c StoreConfig, files Files, log *slog.Logger
 		}
 		var err error
 		st, err = etcd.Open(ctx, cfg)
+		if err != nil && ctx.Err() == nil {
+			failed(err)
+		}
+		if errors.Is(err, store.ErrRefused) {
+			_ = sleep(ctx, refusedPause)
+		}
 		return err
 	})
 	if err != nil {
@@ -84,6 +91,9 @@ func openStore(ctx context.Context, c StoreConfig, files Files, log *slog.Logger
 	}
 	return st, nil
 }
+
+// refusedPause is between two attempts at a store that refuses this host.
+const refusedPause = 10 * time.Second
 
 // clientTLS uses those of the certificate files that are there: an external store may need only some.
 func clientTLS(c StoreConfig, files Files) (*tls.Config, error) {
@@ -99,43 +109,23 @@ func clientTLS(c StoreConfig, files Files) (*tls.Config, error) {
 		return nil, fmt.Errorf("agent: read the store's certificates: %w", err)
 	}
 	if _, err := os.Stat(files.Cert); err == nil {
-		pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
-		if err != nil {
-			return nil, fmt.Errorf("agent: read the store's certificates: %w", err)
+		load := func() (*tls.Certificate, error) {
+			pair, err := identity.Load(files.Cert, files.Key)
+			if err != nil {
+				return nil, fmt.Errorf("agent: read the store's certificates: %w", err)
+			}
+			return pair.TLS()
 		}
-		out.Certificates = []tls.Certificate{pair}
+		pair, err := load()
+		if err != nil {
+			return nil, err
+		}
+		// Read anew for each connection: it may have been renewed.
+		out.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
 		// A certificate with the store's name in it is from the cluster's own authority: the store is the embedded one.
 		if out.ServerName == "" && slices.Contains(pair.Leaf.DNSNames, store.ServerName) {
 			out.ServerName = store.ServerName
 		}
 	}
 	return out, nil
-}
-
-// runMember keeps this host's member of the embedded store running until ctx ends.
-func runMember(ctx context.Context, m Member, files Files, log *slog.Logger) {
-	for ctx.Err() == nil {
-		var server *embedded.Server
-		err := retry(ctx, log, "start of the store member", func(ctx context.Context) error {
-			var err error
-			server, err = embedded.Start(ctx, embedded.Config{
-				Name: m.Name, DataDir: files.Data, ClientURL: m.ClientURL, PeerURL: m.PeerURL, Initial: m.Initial,
-				Token: m.Token, CAFile: files.CA, CertFile: files.Cert, KeyFile: files.Key, Log: os.Stderr,
-			})
-			return err
-		})
-		if err != nil {
-			if server != nil {
-				server.Stop()
-			}
-			return
-		}
-		log.Info("store member serves", "member", m.Name, "url", m.ClientURL)
-		select {
-		case <-ctx.Done():
-		case err := <-server.Err():
-			log.Error("store member ended, starting it again", "err", err)
-		}
-		server.Stop()
-	}
 }

@@ -139,11 +139,12 @@ func (a *agent) finish(ctx context.Context, r result) {
 	case r.err != nil:
 		n.failed = time.Now()
 		n.pause = min(max(2*n.pause, time.Second), reconcileEvery)
-		what := notMade
+		what, revision := notMade, a.view.networks[n.name].revision
 		if r.removed {
-			what = notRemoved
+			// Nothing that a command waits for in vain: it may be about to remove what is in the way.
+			what, revision = notRemoved, 0
 		}
-		a.trouble(n, a.view.networks[n.name].revision, what, r.err)
+		a.trouble(n, revision, what, r.err)
 		if ctx.Err() == nil {
 			a.later(ctx, n.pause)
 		}
@@ -154,7 +155,7 @@ func (a *agent) finish(ctx context.Context, r result) {
 		a.log.Info("network removed", "network", n.name)
 	default:
 		n.id, n.made, n.problem = r.id, r.made, ""
-		a.engineNets[n.name] = engine.NetworkInfo{ID: r.id, Name: n.name, Bridge: r.made.spec.Bridge, Labels: r.made.spec.Labels}
+		a.engineNets[n.name] = engine.NetworkInfo{ID: r.id, Name: n.name, Bridge: r.made.spec.Bridge, Gateway: r.made.spec.Gateway, Labels: r.made.spec.Labels}
 		a.probeSoon()
 		a.log.Info("network stands", "network", n.name, "vni", r.made.vni, "bridge", r.made.spec.Bridge)
 	}

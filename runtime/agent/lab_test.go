@@ -25,8 +25,8 @@ import (
 	"berth/fixtures/lab/lab"
 	"berth/placement"
 	"berth/runtime/agent"
-	"berth/runtime/cluster"
 	"berth/runtime/engine"
+	"berth/runtime/identity"
 	"berth/runtime/ledger"
 	"berth/runtime/store"
 	"berth/runtime/store/etcd"
@@ -108,12 +108,12 @@ func newBed(t *testing.T, hosts int) *bed {
 	}
 	b := &bed{t: t, lab: lab.Start(t, lab.Hosts(hosts), lab.Images(lab.Busybox)), dir: t.TempDir(),
 		agents: map[string]*process{}, keys: map[string][]byte{}, changed: make(chan struct{})}
-	ca, err := cluster.NewCA("test")
+	ca, err := identity.NewCA("test")
 	must(t, err)
 	first := b.lab.Hosts()[0].Address()
 	for i, h := range b.lab.Hosts() {
 		addr := netip.MustParseAddr(h.Address())
-		pair, err := cluster.Issue(ca, h.Name(), []netip.Addr{addr}, nil)
+		pair, err := identity.Issue(ca, identity.Subject{Name: h.Name(), IPs: []netip.Addr{addr}})
 		must(t, err)
 		dir := filepath.Join(b.dir, h.Name())
 		must(t, os.Mkdir(dir, 0o755))
@@ -136,9 +136,9 @@ func newBed(t *testing.T, hosts int) *bed {
 		must(t, os.WriteFile(filepath.Join(dir, "setup.json"), raw, 0o600))
 		b.start(h)
 	}
-	client, err := cluster.Issue(ca, "test", nil, nil)
+	client, err := identity.Issue(ca, identity.Subject{Name: "test"})
 	must(t, err)
-	tlsConfig, err := cluster.ClientConfig(ca.Cert, client)
+	tlsConfig, err := identity.ClientConfig(ca.Cert, client)
 	must(t, err)
 	b.st, err = etcd.Open(t.Context(), etcd.Config{Endpoints: []string{first + ":" + storePort}, TLS: tlsConfig, Timeout: lab.Patience})
 	must(t, err)

@@ -77,7 +77,7 @@ func (a *agent) reconcile(ctx context.Context) {
 
 // compare is reconcile without the WireGuard device.
 func (a *agent) compare(ctx context.Context) {
-	if a.view == nil || a.engineNets == nil || !a.underlay.Addr.IsValid() {
+	if a.view == nil || a.engineNets == nil || !a.underlay.Addr.IsValid() || a.retired {
 		return
 	}
 	here := a.view.here()
@@ -131,6 +131,10 @@ func (a *agent) compare(ctx context.Context) {
 			a.trouble(n, r.revision, notMade, e)
 			continue
 		}
+		if info, ok := a.engineNets[name]; ok && a.outdated(info, r) {
+			a.remove(ctx, n, info.ID, false) // its end comes back here
+			continue
+		}
 		if r.Encrypted() && !a.encryption.standing {
 			if p := a.encryption.problem; p != "" {
 				a.trouble(n, r.revision, notMade, errors.New(p))
@@ -171,6 +175,13 @@ func (a *agent) network(name string) *network {
 		a.nets[name] = n
 	}
 	return n
+}
+
+// outdated reports whether the engine's network is one of an earlier time of this host in the cluster, when it had
+// another block: it can be made anew only when the containers of then are gone.
+func (a *agent) outdated(info engine.NetworkInfo, r record) bool {
+	b, _ := r.block(a.config.Host)
+	return labelVNI(info) == r.VNI && info.Gateway.IsValid() && info.Gateway != b.Gateway
 }
 
 // ensure starts making the engine's network unless it stands as wanted, and reports it when it does.
@@ -240,7 +251,7 @@ func (a *agent) retryRemovals(ctx context.Context) {
 	for name, info := range a.engineNets {
 		r, ok := a.view.networks[name]
 		_, here := r.block(a.config.Host)
-		if n := a.nets[name]; n != nil && n.problem != "" && (!ok || !here || labelVNI(info) != r.VNI) {
+		if n := a.nets[name]; n != nil && n.problem != "" && (!ok || !here || labelVNI(info) != r.VNI || a.outdated(info, r)) {
 			a.remove(ctx, n, info.ID, true)
 		}
 	}

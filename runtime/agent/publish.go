@@ -84,12 +84,16 @@ func (p *publisher) has(key string) bool {
 }
 
 // run holds a lease and writes until ctx ends. It leaves the lease to run out by itself: an agent that comes back
-// within its time has lost nothing in the eyes of others.
-func (p *publisher) run(ctx context.Context, st store.Store) {
+// within its time has lost nothing in the eyes of others. failed is told why a lease
+// could not be had.
+func (p *publisher) run(ctx context.Context, st store.Store, failed func(error)) {
 	for anew := false; ctx.Err() == nil; anew = true {
 		var lease *store.Lease
 		if retry(ctx, p.log, "grant of the host's lease", func(ctx context.Context) (err error) {
 			lease, err = st.Lease(ctx, leaseTTL)
+			if err != nil && ctx.Err() == nil {
+				failed(err)
+			}
 			return err
 		}) != nil {
 			return

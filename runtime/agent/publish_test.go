@@ -74,7 +74,7 @@ func publishing(t *testing.T, s *scripted, first func(*publisher)) *publisher {
 	first(p)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { p.run(ctx, s) })
+	wg.Go(func() { p.run(ctx, s, func(error) {}) })
 	t.Cleanup(func() { cancel(); wg.Wait(); goleak.VerifyNone(t, others) })
 	return p
 }

@@ -16,10 +16,13 @@ import (
 	"berth/runtime/wireguard"
 )
 
-// Files are the paths that an agent uses on its own volume.
+// Files are the paths that an agent uses on its own volume. An empty one is not used.
 type Files struct {
+	Config        string // agent.json, which the agent changes when the store's members change
 	CA, Cert, Key string
+	CAKey, Access string // on store members
 	Data          string // folder of the store member
+	Refused       string // hosts that were refused when the agent last knew
 	Marker        string // see overlay.Config
 	Memory        string // see memory; "" keeps none
 	WireGuard     string // folder of the userspace WireGuard device's socket
@@ -28,9 +31,9 @@ type Files struct {
 
 // DefaultFiles are the paths inside the agent's container.
 func DefaultFiles() Files {
-	return Files{CA: CAFile, Cert: CertFile, Key: KeyFile, Data: DataDir, Marker: filepath.Join(Dir, "bridge-netfilter"),
-		Memory:    filepath.Join(Dir, "store-seen.json"),
-		WireGuard: filepath.Join(Dir, wireGuardFolder)}
+	return Files{Config: ConfigFile, CA: CAFile, Cert: CertFile, Key: KeyFile, CAKey: CAKeyFile, Access: AccessFile,
+		Data: DataDir, Refused: refusedFile, Marker: filepath.Join(Dir, "bridge-netfilter"),
+		Memory: filepath.Join(Dir, "store-seen.json"), WireGuard: filepath.Join(Dir, wireGuardFolder)}
 }
 
 // Run is the agent: it returns when ctx ends (nil), or with an error when it cannot begin. It leaves everything on
@@ -76,19 +79,22 @@ func RunWith(ctx context.Context, c Config, e Engine, files Files, log *slog.Log
 	}
 	defer device.Close()
 
-	a := newAgent(c, e, net, server, in, log)
+	a := newAgent(c, e, net, server, in, files, log)
 	a.memory = recall(files.Memory)
 	a.encryption.device = device
 	log.Info("agent starts", "version", c.Version, "cluster", c.Cluster, "member", c.Store.Member != nil)
+	if a.member, err = newKeeper(newSettings(c, files.Config, log), files, log); err != nil {
+		return fmt.Errorf("agent: %w", err)
+	}
+	signer := newSigner(c, files, log)
+	signer.renewOwn() // a member that was away for long would else be refused by the others
 
 	// The member stops after all that writes to the store.
 	memberCtx, stopMember := context.WithCancel(context.Background())
 	var member, rest sync.WaitGroup
 	defer member.Wait()
 	defer stopMember()
-	if m := c.Store.Member; m != nil {
-		member.Go(func() { runMember(memberCtx, *m, files, log) })
-	}
+	member.Go(func() { a.member.run(memberCtx) })
 	stop := context.AfterFunc(ctx, func() {
 		// A member that still waits for the others has nothing to write; without this, nothing would end it.
 		if !a.connected.Load() {
@@ -97,7 +103,8 @@ func RunWith(ctx context.Context, c Config, e Engine, files Files, log *slog.Log
 	})
 	defer stop()
 
-	rest.Go(func() { a.session(ctx, files) })
+	rest.Go(func() { a.session(ctx, files, signer) })
+	rest.Go(func() { signer.run(ctx) })
 	rest.Go(func() { a.observe.run(ctx) })
 	a.loop(ctx, links)
 	cancel()

@@ -33,6 +33,8 @@ type view struct {
 	alive     map[string]bool                          // hosts whose leases hold
 
 	encryption ledger.Encryption
+	members    *ledger.Membership // of the embedded store; nil when it is not recorded
+	refused    map[string]string  // host → the only admission of it that is good
 }
 
 // record is a network's record with the revision of its last change.
@@ -59,6 +61,8 @@ type changes struct {
 	ports    bool // records of ports, or withdrawn containers: what a command waits for
 	unlocked bool // a command has ended
 	paths    bool // whom to probe
+	members  bool // of the embedded store
+	refused  bool // hosts that are
 }
 
 type served struct {
@@ -70,7 +74,8 @@ func newView(me string, log *slog.Logger) *view {
 	return &view{me: me, log: log, hosts: map[string]ledger.Host{}, networks: map[string]record{},
 		endpoints: map[string]map[string]placement.Endpoint{}, unread: map[string]map[string][]byte{}, states: map[string]map[string]ledger.State{},
 		guests: map[string]map[guest]placement.Endpoint{}, ready: map[string]bool{}, ports: map[string]placement.PortRecord{},
-		locked: map[string]bool{}, alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}, stands: map[string]bool{}}
+		locked: map[string]bool{}, alive: map[string]bool{}, withdrawn: map[string]map[string]bool{}, stands: map[string]bool{},
+		refused: map[string]string{}}
 }
 
 // load makes a view of a snapshot.
@@ -119,7 +124,20 @@ func (v *view) apply(e store.Event, c *changes) {
 		} else {
 			v.locked[k[0]] = true
 		}
+	} else if k := ledger.Split(e.Key, ledger.Refused); len(k) == 1 {
+		v.applyRefusal(k[0], e, c)
+	} else if e.Key == ledger.MembersKey {
+		var m ledger.Membership
+		c.members = true
+		if v.members = nil; !e.Deleted && v.decode(e, &m) {
+			v.members = &m
+		}
 	}
+}
+
+func (v *view) applyRefusal(host string, e store.Event, c *changes) {
+	c.refused = true
+	noteRefusal(v.refused, host, e)
 }
 
 func (v *view) applyState(host, container string, e store.Event, c *changes) {

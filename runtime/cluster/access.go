@@ -12,26 +12,15 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"berth/placement"
+	"berth/runtime/agent"
 	"berth/runtime/engine"
 )
 
-// Access is what the command line needs to reach the store: endpoints and, for the embedded store, a client
-// certificate under the cluster's CA. It lies on the store members (ClientFile in the agent's folder) and, cached, on
-// the user's machine.
-type Access struct {
-	Cluster   string   `json:"cluster"`   // cluster ID
-	Endpoints []string `json:"endpoints"` // https://addr:port of members, or the external store's URL
-	Members   []string `json:"members"`   // hosts that run the embedded store, in the order of Endpoints; empty with an external one
-	Peers     []string `json:"peers"`     // the members' peer URLs, same order
-	CA        []byte   `json:"ca,omitempty"`
-	Cert      []byte   `json:"cert,omitempty"`
-	Key       []byte   `json:"key,omitempty"`
-	Seal      []byte   `json:"seal,omitempty"` // the cluster's key for what lies sealed in the store; see seal.go
-	// Moved is where the cluster's store is now, when it was moved away from here; "" else.
-	Moved string `json:"moved,omitempty"`
-}
+// Access is what the command line needs to reach the store.
+type Access = agent.Access
 
 // cachePath is where the access of an inventory is kept: named after how its hosts are addressed, so that two
 // inventories never share one.
@@ -53,8 +42,8 @@ func (c *Cluster) cached() *Access {
 		return nil
 	}
 	var a Access
-	if json.Unmarshal(b, &a) != nil || len(a.Endpoints) == 0 {
-		return nil
+	if json.Unmarshal(b, &a) != nil || len(a.Endpoints) == 0 || ending(a.Cert) {
+		return nil // the store members have a newer one
 	}
 	return &a
 }
@@ -86,8 +75,10 @@ func (c *Cluster) forget() {
 	}
 }
 
-// fetchAccess reads the access file from a host whose agent container holds one; the container need not run.
-func (c *Cluster) fetchAccess(ctx context.Context, snaps []engine.Snapshot) (*Access, error) {
+// fetchAccess reads the access files of the hosts whose agent containers hold one; the containers need not run. Several
+// come where one host has missed that the store's members are others now.
+func (c *Cluster) fetchAccess(ctx context.Context, snaps []engine.Snapshot) ([]*Access, error) {
+	var all []*Access
 	found, clusterID, first := 0, "", ""
 	var last error
 	for _, s := range snaps {
@@ -100,21 +91,26 @@ func (c *Cluster) fetchAccess(ctx context.Context, snaps []engine.Snapshot) (*Ac
 		}
 		clusterID, first = s.Agent.Cluster, s.Host.Name
 		found++
-		b, err := c.readFile(ctx, s.Host.Name, accessFile)
+		b, err := c.readFile(ctx, s.Host.Name, agent.AccessFile)
 		if err != nil {
 			last = err
 			continue
 		}
 		var a Access
 		if err := json.Unmarshal(b, &a); err != nil {
-			return nil, fmt.Errorf("host %s: %s in volume %s is broken: %w", s.Host.Name, accessFile, AgentName, err)
+			return nil, fmt.Errorf("host %s: %s in volume %s is broken: %w", s.Host.Name, agent.AccessFile, AgentName, err)
+		}
+		if !slices.ContainsFunc(all, func(other *Access) bool { return slices.Equal(other.Endpoints, a.Endpoints) }) {
+			all = append(all, &a)
 		}
 		if a.Moved != "" {
 			return nil, movedError(a.Moved)
 		}
-		return &a, nil
 	}
-	if found > 0 {
+	switch {
+	case len(all) > 0:
+		return all, nil
+	case found > 0:
 		return nil, fmt.Errorf("no store member of cluster %s answers: %w", clusterID, last)
 	}
 	return nil, ErrNoCluster

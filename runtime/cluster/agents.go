@@ -19,6 +19,9 @@ import (
 // settleTime bounds how long agents may take from their start to their first word in the store.
 const settleTime = 45 * time.Second
 
+// quietTime is how long agents are waited for that run and have not spoken, before somebody looks why.
+const quietTime = 5 * time.Second
+
 // missing reports whether a host that answers has no agent, or one whose making was interrupted.
 func missing(s engine.Snapshot) bool {
 	return s.Host.State == placement.Ready && (s.Agent == nil || s.Agent.State == "created")
@@ -41,7 +44,7 @@ func (c *Cluster) complete(ctx context.Context, snaps []engine.Snapshot, a *Acce
 			asleep = append(asleep, s.Host.Name)
 		}
 	}
-	if err := c.join(ctx, absent, a); err != nil {
+	if err := c.join(ctx, absent, a, true, nil); err != nil {
 		return err
 	}
 	return c.wake(ctx, asleep)
@@ -70,8 +73,8 @@ func (c *Cluster) ensureAgents(ctx context.Context, snaps []engine.Snapshot, vie
 	switch {
 	case err != nil || t.well():
 		return false, err
-	case t.stand():
-		return true, c.settle(ctx, t.quiet, version)
+	case t.onlyQuiet(view) && c.settle(ctx, t.quiet, version, quietTime) == nil:
+		return true, nil
 	}
 	return true, c.alone(ctx, snaps, func(snaps []engine.Snapshot) error {
 		view, err := c.View(ctx)
@@ -82,7 +85,7 @@ func (c *Cluster) ensureAgents(ctx context.Context, snaps []engine.Snapshot, vie
 		if err != nil {
 			return err
 		}
-		return c.mendAgents(ctx, t, version)
+		return c.mendAgents(ctx, t, view, version)
 	})
 }
 
@@ -94,8 +97,13 @@ type triage struct {
 	quiet  []string // a word from it in the store
 }
 
-func (t *triage) well() bool  { return t.stand() && len(t.quiet) == 0 }
-func (t *triage) stand() bool { return len(t.fresh)+len(t.stale)+len(t.asleep) == 0 }
+// onlyQuiet reports whether there is nothing to do but to wait, as just after the agents were made.
+func (t *triage) onlyQuiet(view *ledger.View) bool {
+	refused := slices.ContainsFunc(t.quiet, func(h string) bool { _, is := view.Refused[h]; return is })
+	return len(t.fresh)+len(t.stale)+len(t.asleep) == 0 && !refused
+}
+
+func (t *triage) well() bool { return len(t.fresh)+len(t.stale)+len(t.asleep)+len(t.quiet) == 0 }
 
 func (c *Cluster) triage(snaps []engine.Snapshot, view *ledger.View, version string) (*triage, error) {
 	t := &triage{}
@@ -119,8 +127,29 @@ func (c *Cluster) triage(snaps []engine.Snapshot, view *ledger.View, version str
 }
 
 // mendAgents gives hosts what they lack.
-func (c *Cluster) mendAgents(ctx context.Context, t *triage, version string) error {
-	if err := c.join(ctx, t.fresh, c.access); err != nil {
+func (c *Cluster) mendAgents(ctx context.Context, t *triage, view *ledger.View, version string) error {
+	again := func(hosts []string) (known []string, err error) {
+		for _, h := range hosts {
+			refused, err := c.remind(ctx, h, view)
+			if err != nil {
+				return nil, err
+			}
+			if refused {
+				t.fresh = append(t.fresh, h)
+			} else {
+				known = append(known, h)
+			}
+		}
+		return known, nil
+	}
+	var err error
+	if t.quiet, err = again(t.quiet); err != nil {
+		return err
+	}
+	if t.asleep, err = again(t.asleep); err != nil {
+		return err
+	}
+	if err := c.join(ctx, t.fresh, c.access, false, view); err != nil {
 		return err
 	}
 	// One after the other, so that a store of three members keeps its quorum.
@@ -129,27 +158,34 @@ func (c *Cluster) mendAgents(ctx context.Context, t *triage, version string) err
 		if err := c.update(ctx, h); err != nil {
 			return err
 		}
-		if err := c.settle(ctx, []string{h}, version); err != nil {
+		if err := c.settle(ctx, []string{h}, version, settleTime); err != nil {
 			return err
 		}
 	}
 	if err := c.wake(ctx, t.asleep); err != nil {
 		return err
 	}
-	return c.settle(ctx, slices.Concat(t.fresh, t.asleep, t.quiet), version)
+	return c.settle(ctx, slices.Concat(t.fresh, t.asleep, t.quiet), version, settleTime)
 }
 
-// join puts agents on hosts that are new to the cluster.
-func (c *Cluster) join(ctx context.Context, names []string, a *Access) error {
+// join puts agents on hosts that are new to the cluster, or were refused and are let in again. begins says that the
+// store is still being made.
+func (c *Cluster) join(ctx context.Context, names []string, a *Access, begins bool, view *ledger.View) error {
 	if len(names) == 0 {
 		return nil
 	}
-	caKey, err := c.caKey(ctx, a)
-	if err != nil {
+	with := installation{begins: begins}
+	var err error
+	if with.caKey, err = c.caKey(ctx, a); err != nil {
 		return fmt.Errorf("host %s cannot join: %w", names[0], err)
 	}
 	if err := c.newlySealed(ctx, a); err != nil {
 		return fmt.Errorf("host %s cannot join: %w", names[0], err)
+	}
+	if view != nil {
+		if with.admissions, err = c.admit(ctx, names, view); err != nil {
+			return fmt.Errorf("host %s cannot join: %w", names[0], err)
+		}
 	}
 	var hosts []placement.InventoryHost
 	for _, h := range c.inv.Hosts {
@@ -157,7 +193,7 @@ func (c *Cluster) join(ctx context.Context, names []string, a *Access) error {
 			hosts = append(hosts, h)
 		}
 	}
-	return c.installAll(ctx, hosts, a, caKey)
+	return c.installAll(ctx, hosts, a, with)
 }
 
 // caKey fetches the CA's key from a store member; nil with an external store, which has its own certificates.
@@ -170,7 +206,7 @@ func (c *Cluster) caKey(ctx context.Context, a *Access) ([]byte, error) {
 		if c.engines[m] == nil {
 			continue
 		}
-		b, err := c.readFile(ctx, m, caKeyFile)
+		b, err := c.readFile(ctx, m, agent.CAKeyFile)
 		if err == nil {
 			return b, nil
 		}
@@ -182,13 +218,9 @@ func (c *Cluster) caKey(ctx context.Context, a *Access) ([]byte, error) {
 
 // update replaces a host's agent by this berth's, keeping its configuration.
 func (c *Cluster) update(ctx context.Context, host string) error {
-	b, err := c.readFile(ctx, host, agent.ConfigFile)
+	cfg, err := c.agentConfig(ctx, host)
 	if err != nil {
 		return err
-	}
-	var cfg agent.Config
-	if err := json.Unmarshal(b, &cfg); err != nil {
-		return fmt.Errorf("host %s: %s in volume %s is broken: %w", host, agent.ConfigFile, AgentName, err)
 	}
 	for _, h := range c.inv.Hosts {
 		if h.Name != host {
@@ -204,12 +236,24 @@ func (c *Cluster) update(ctx context.Context, host string) error {
 	return nil
 }
 
+// agentConfig reads a host's agent configuration.
+func (c *Cluster) agentConfig(ctx context.Context, host string) (agent.Config, error) {
+	var cfg agent.Config
+	b, err := c.readFile(ctx, host, agent.ConfigFile)
+	if err == nil {
+		if err = json.Unmarshal(b, &cfg); err != nil {
+			err = fmt.Errorf("host %s: %s in volume %s is broken: %w", host, agent.ConfigFile, AgentName, err)
+		}
+	}
+	return cfg, err
+}
+
 // settle waits until the hosts' agents of that version hold their leases. It follows the store's events.
-func (c *Cluster) settle(ctx context.Context, hosts []string, version string) error {
+func (c *Cluster) settle(ctx context.Context, hosts []string, version string, limit time.Duration) error {
 	if len(hosts) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
 		v, err := c.View(ctx)
@@ -224,7 +268,7 @@ func (c *Cluster) settle(ctx context.Context, hosts []string, version string) er
 		}
 		if err := nextEvent(ctx, c.store, ledger.Root, v.Revision); err != nil {
 			return fmt.Errorf("the berth agent on %s does not answer within %s: %w; look at \"docker logs %s\" there",
-				strings.Join(silent, ", "), settleTime, err, AgentName)
+				strings.Join(silent, ", "), limit, err, AgentName)
 		}
 	}
 }

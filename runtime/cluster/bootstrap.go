@@ -24,18 +24,12 @@ import (
 	"berth/placement"
 	"berth/runtime/agent"
 	"berth/runtime/engine"
+	"berth/runtime/identity"
 	"berth/runtime/store/external"
 )
 
 // AgentName is the name of the agent's container and of the volume that is its folder.
 const AgentName = "berth-agent"
-
-// Files on the store members beside the host's own certificate: the CA's key, with which hosts that join get a
-// certificate, and the command line's access.
-const (
-	caKeyFile  = agent.Dir + "/ca-key.pem"
-	accessFile = agent.Dir + "/access.json"
-)
 
 // agentSocketDir is where the folder of the host's engine socket stands inside the agent's container. It is the folder and
 // not the socket, because an engine makes that anew when it starts: an agent that lives through its engine's restart
@@ -72,11 +66,11 @@ func (c *Cluster) bootstrap(ctx context.Context, snaps []engine.Snapshot) (*Acce
 		members = 3
 	}
 	id := newID()
-	ca, err := NewCA(id)
+	ca, err := identity.NewCA(id)
 	if err != nil {
 		return nil, err
 	}
-	cli, err := Issue(ca, "berth-cli", nil, nil)
+	cli, err := identity.Issue(ca, identity.Subject{Name: identity.CommandLine, Life: c.opts.CertLife})
 	if err != nil {
 		return nil, err
 	}
@@ -90,11 +84,19 @@ func (c *Cluster) bootstrap(ctx context.Context, snaps []engine.Snapshot) (*Acce
 		a.Endpoints = append(a.Endpoints, "https://"+netip.AddrPortFrom(addr, ClientPort).String())
 		a.Peers = append(a.Peers, "https://"+netip.AddrPortFrom(addr, PeerPort).String())
 	}
-	return a, c.installAll(ctx, hosts, a, ca.Key)
+	return a, c.installAll(ctx, hosts, a, installation{caKey: ca.Key, begins: true})
+}
+
+// installation is what agents are put on hosts with, beside the access.
+type installation struct {
+	caKey  []byte // nil with an external store
+	begins bool   // the store begins: those of the hosts that are to be its members are
+	// admissions are those of hosts that had been refused, by name. The others get any.
+	admissions map[string]string
 }
 
 // installAll puts agents on hosts that have none of this cluster's, all at once.
-func (c *Cluster) installAll(ctx context.Context, hosts []placement.InventoryHost, a *Access, caKey []byte) error {
+func (c *Cluster) installAll(ctx context.Context, hosts []placement.InventoryHost, a *Access, with installation) error {
 	if len(hosts) == 0 {
 		return nil
 	}
@@ -107,7 +109,7 @@ func (c *Cluster) installAll(ctx context.Context, hosts []placement.InventoryHos
 	g.SetLimit(16)
 	for _, h := range hosts {
 		g.Go(func() error {
-			cfg, files, err := c.describe(ctx, h, a, caKey)
+			cfg, files, err := c.describe(ctx, h, a, with)
 			if err != nil {
 				return err
 			}
@@ -118,12 +120,12 @@ func (c *Cluster) installAll(ctx context.Context, hosts []placement.InventoryHos
 }
 
 // describe makes a host's agent configuration and the files that go with it.
-func (c *Cluster) describe(ctx context.Context, h placement.InventoryHost, a *Access, caKey []byte) (agent.Config, map[string][]byte, error) {
+func (c *Cluster) describe(ctx context.Context, h placement.InventoryHost, a *Access, with installation) (agent.Config, map[string][]byte, error) {
 	addr, err := c.underlay(ctx, h)
 	if err != nil {
 		return agent.Config{}, nil, err
 	}
-	cfg := agent.Config{Cluster: a.Cluster, Host: h.Name, Address: addr}
+	cfg := agent.Config{Cluster: a.Cluster, Host: h.Name, Address: addr, CertLife: int64(c.opts.CertLife.Seconds())}
 	if len(a.CA) == 0 {
 		files, err := c.externalFiles(&cfg)
 		if err == nil {
@@ -132,22 +134,32 @@ func (c *Cluster) describe(ctx context.Context, h placement.InventoryHost, a *Ac
 		return cfg, files, err
 	}
 	cfg.Store.Endpoints, cfg.Store.TLS = a.Endpoints, true
-	own, err := Issue(KeyPair{Cert: a.CA, Key: caKey}, h.Name, []netip.Addr{addr}, nil)
+	own, err := c.issueFor(h.Name, addr, a, with)
 	if err != nil {
 		return cfg, nil, err
 	}
-	files := map[string][]byte{agent.CAFile: a.CA, agent.CertFile: own.Cert, agent.KeyFile: own.Key}
-	if i := slices.Index(a.Members, h.Name); i >= 0 {
+	files := map[string][]byte{agent.CAFile: a.CA, agent.CertFile: own.One()}
+	if i := slices.Index(a.Members, h.Name); i >= 0 && with.begins {
 		cfg.Store.Member = &agent.Member{
 			Name: h.Name, ClientURL: a.Endpoints[i], PeerURL: a.Peers[i], Initial: map[string]string{}, Token: a.Cluster,
 		}
 		for j, m := range a.Members {
 			cfg.Store.Member.Initial[m] = a.Peers[j]
 		}
-		files[caKeyFile] = caKey
-		files[accessFile], err = json.Marshal(a)
+		files[agent.CAKeyFile] = with.caKey
+		files[agent.AccessFile], err = json.Marshal(a)
 	}
 	return cfg, files, err
+}
+
+// issueFor makes a host's certificate.
+func (c *Cluster) issueFor(host string, addr netip.Addr, a *Access, with installation) (identity.KeyPair, error) {
+	admission := with.admissions[host]
+	if admission == "" {
+		admission = identity.NewAdmission()
+	}
+	return identity.Issue(identity.KeyPair{Cert: a.CA, Key: with.caKey},
+		identity.Subject{Name: host, Admission: admission, IPs: []netip.Addr{addr}, Life: c.opts.CertLife})
 }
 
 // externalFiles hands the address of an external store to an agent, with the certificates and secrets that it names
@@ -166,7 +178,7 @@ func (c *Cluster) externalFiles(cfg *agent.Config) (map[string][]byte, error) {
 }
 
 // install makes the host's agent container anew: image, container, files, start. The agent's volume and what is in it
-// stay.
+// stay, also the store member of this cluster that may be there.
 func (c *Cluster) install(ctx context.Context, h placement.InventoryHost, cfg agent.Config, files map[string][]byte) error {
 	binary, version, err := c.binary()
 	if err != nil {
@@ -174,9 +186,6 @@ func (c *Cluster) install(ctx context.Context, h placement.InventoryHost, cfg ag
 	}
 	socket, inside := socketOf(h)
 	cfg.Version, cfg.Socket = version, inside
-	if files[agent.ConfigFile], err = json.Marshal(cfg); err != nil {
-		return err
-	}
 	e := c.engines[h.Name]
 	if err := runsHere(ctx, e, h.Name); err != nil {
 		return err
@@ -192,6 +201,14 @@ func (c *Cluster) install(ctx context.Context, h placement.InventoryHost, cfg ag
 		Cmd: []string{"/berth", "agent"}, Volume: AgentName, Dir: agent.Dir, Socket: socket, SocketTarget: inside,
 	})
 	if err != nil {
+		return err
+	}
+	if cfg.Store.Member == nil && c.embedded() {
+		if old, err := c.agentConfig(ctx, h.Name); err == nil && old.Cluster == cfg.Cluster {
+			cfg.Store.Member = old.Store.Member
+		}
+	}
+	if files[agent.ConfigFile], err = json.Marshal(cfg); err != nil {
 		return err
 	}
 	if err := e.CopyTo(ctx, id, "/", tarFiles(files)); err != nil {

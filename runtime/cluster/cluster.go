@@ -23,6 +23,7 @@ import (
 type Options struct {
 	CacheDir string        // for store credentials, made 0700; "" keeps none
 	Timeout  time.Duration // for a host to answer; 0 is 5 s
+	CertLife time.Duration // of new certificates; 0 is identity.Life
 	Notify   func(string)  // told in one sentence what takes time (bootstrap, waiting for a lock); nil is silent
 }
 
@@ -36,6 +37,7 @@ type Cluster struct {
 	store   store.Store // nil until opened, and on one host
 	lock    *ProjectLock
 	view    *ledger.View                  // of the last Observe
+	warned  bool                          // of the authority's end
 	hashes  map[*placement.Service]string // config hashes without what furnish adds
 
 	warming     sync.WaitGroup
@@ -193,6 +195,22 @@ func (c *Cluster) Observe(ctx context.Context, name string, project *placement.P
 	}
 	changed, err := c.ensureAgents(ctx, snaps, view)
 	if err != nil {
+		return nil, err
+	}
+	if changed {
+		if view, err = c.View(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if changed, err = c.ensureMembers(ctx, snaps, view); err != nil {
+		return nil, err
+	}
+	if changed {
+		if view, err = c.View(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if changed, err = c.refuse(ctx, view); err != nil {
 		return nil, err
 	}
 	if changed {

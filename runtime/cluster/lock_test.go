@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"berth/runtime/cluster"
+	"berth/runtime/identity"
 	"berth/runtime/ledger"
 	"berth/runtime/store"
 	"berth/runtime/store/embedded/embeddedtest"
@@ -46,7 +47,7 @@ func holdLock() {
 		if err := json.Unmarshal(b, &o); err != nil {
 			return err
 		}
-		cfg, err := cluster.ClientConfig(o.CA, cluster.KeyPair{Cert: o.Cert, Key: o.Key})
+		cfg, err := identity.ClientConfig(o.CA, identity.KeyPair{Cert: o.Cert, Key: o.Key})
 		if err != nil {
 			return err
 		}

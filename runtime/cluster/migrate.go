@@ -168,7 +168,7 @@ func (c *Cluster) anySealKey(ctx context.Context, snaps []engine.Snapshot) ([]by
 		if key, err := c.readFile(ctx, s.Host.Name, sealKeyFile); err == nil {
 			return key, nil
 		}
-		b, err := c.readFile(ctx, s.Host.Name, accessFile)
+		b, err := c.readFile(ctx, s.Host.Name, agent.AccessFile)
 		var a Access
 		if err == nil && json.Unmarshal(b, &a) == nil && a.Seal != nil {
 			return a.Seal, nil
@@ -219,7 +219,7 @@ func (c *Cluster) switchAgents(ctx context.Context, to *Cluster, snaps []engine.
 			return err
 		}
 	}
-	if err := to.settle(ctx, switched, version); err != nil {
+	if err := to.settle(ctx, switched, version, settleTime); err != nil {
 		return err
 	}
 	if len(silent) > 0 {
@@ -240,7 +240,7 @@ func (c *Cluster) switching(ctx context.Context, to *Cluster, h placement.Invent
 	if err := json.Unmarshal(b, &now); err != nil {
 		return nil, false, fmt.Errorf("host %s: %s in volume %s is broken: %w", h.Name, agent.ConfigFile, AgentName, err)
 	}
-	cfg, files, err := to.describe(ctx, h, to.access, nil)
+	cfg, files, err := to.describe(ctx, h, to.access, installation{})
 	if err != nil {
 		return nil, false, err
 	}
@@ -252,12 +252,12 @@ func (c *Cluster) switching(ctx context.Context, to *Cluster, h placement.Invent
 		return nil, false, nil
 	}
 	member = now.Store.Member != nil
-	if b, err := c.readFile(ctx, h.Name, accessFile); err == nil {
+	if b, err := c.readFile(ctx, h.Name, agent.AccessFile); err == nil {
 		// Whoever asks for the old store is told where the new one is.
 		var a Access
 		if json.Unmarshal(b, &a) == nil {
 			a.Moved = to.inv.Store
-			if files[accessFile], err = json.Marshal(a); err != nil {
+			if files[agent.AccessFile], err = json.Marshal(a); err != nil {
 				return nil, member, err
 			}
 		}

@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"berth/runtime/engine"
+	"berth/runtime/identity"
 	"berth/runtime/ledger"
 	"berth/runtime/store"
 	"berth/runtime/store/etcd"
@@ -42,27 +44,44 @@ func (c *Cluster) Open(ctx context.Context, bootstrap bool) error {
 	if err != nil {
 		return err
 	}
-	a, err := c.fetchAccess(ctx, snaps)
-	if errors.Is(err, ErrNoCluster) && bootstrap || err == nil && c.incomplete(snaps, a) {
+	all, err := c.fetchAccess(ctx, snaps)
+	if errors.Is(err, ErrNoCluster) && bootstrap || err == nil && c.incomplete(snaps, all[0]) && !c.tryAll(ctx, all, cachedTime) {
 		err = c.alone(ctx, snaps, func(snaps []engine.Snapshot) error {
-			a, err = c.fetchAccess(ctx, snaps)
+			all, err = c.fetchAccess(ctx, snaps)
 			if errors.Is(err, ErrNoCluster) && bootstrap {
+				var a *Access
 				a, err = c.bootstrap(ctx, snaps)
+				all = []*Access{a}
 			} else if err == nil {
-				err = c.complete(ctx, snaps, a)
+				err = c.complete(ctx, snaps, all[0])
 			}
 			return err
 		})
 	}
-	if err != nil {
+	if err != nil || c.store != nil {
 		return err
 	}
+	if len(all) > 1 && c.tryAll(ctx, all, cachedTime) {
+		return nil
+	}
+	a := all[0]
 	if err := c.tryOpen(ctx, a, 30*time.Second); err != nil {
 		return fmt.Errorf("the embedded store on %s cannot be reached: %w; look at \"docker logs %s\" on these hosts",
 			strings.Join(a.Members, ", "), err, AgentName)
 	}
 	c.cache(a)
 	return nil
+}
+
+// tryAll opens the store with the first access that works.
+func (c *Cluster) tryAll(ctx context.Context, all []*Access, timeout time.Duration) bool {
+	for _, a := range all {
+		if c.tryOpen(ctx, a, timeout) == nil {
+			c.cache(a)
+			return true
+		}
+	}
+	return false
 }
 
 // embedded reports whether the cluster brings its own store.
@@ -97,7 +116,8 @@ func (c *Cluster) tryOpen(ctx context.Context, a *Access, timeout time.Duration)
 	defer cancel()
 	cfg := etcd.Config{Endpoints: a.Endpoints, Connect: timeout}
 	if len(a.CA) > 0 {
-		tc, err := ClientConfig(a.CA, KeyPair{Cert: a.Cert, Key: a.Key})
+		c.freshen(ctx, a)
+		tc, err := identity.ClientConfig(a.CA, identity.KeyPair{Cert: a.Cert, Key: a.Key})
 		if err != nil {
 			return err
 		}
@@ -108,12 +128,17 @@ func (c *Cluster) tryOpen(ctx context.Context, a *Access, timeout time.Duration)
 	if err != nil {
 		return err
 	}
-	if _, err := st.Get(limited, ledger.Allocation); err != nil {
+	snap, err := st.Get(limited, ledger.MembersKey)
+	if err != nil {
 		st.Close()
 		return err
 	}
 	c.store, c.access = st, a
-	return nil
+	view, err := ledger.Decode(snap)
+	if err == nil && view.Members != nil {
+		err = c.follow(*view.Members)
+	}
+	return err
 }
 
 func (c *Cluster) openExternal(ctx context.Context) error {
@@ -200,7 +225,8 @@ func (c *Cluster) dialer(a *Access) func(ctx context.Context, addr string) (net.
 	}
 }
 
-// relayHosts are the hosts to try a relay on: the member itself first, then the other members.
+// relayHosts are the hosts to try a relay on: the member itself first, then the other members, then any: the member may
+// be on a host that is no longer in the inventory.
 func (c *Cluster) relayHosts(a *Access, addr string) []string {
 	var first, rest []string
 	for i, m := range a.Members {
@@ -211,6 +237,11 @@ func (c *Cluster) relayHosts(a *Access, addr string) []string {
 			first = append(first, m)
 		} else {
 			rest = append(rest, m)
+		}
+	}
+	for _, h := range c.inv.Hosts {
+		if !slices.Contains(a.Members, h.Name) {
+			rest = append(rest, h.Name)
 		}
 	}
 	return append(first, rest...)

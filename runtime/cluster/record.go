@@ -158,6 +158,9 @@ func (r *Records) await(ctx context.Context, network, host, verb string, holds f
 		select {
 		case <-changed:
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) && got.Problem != "" {
+				return fmt.Errorf("network %s was not %s on host %s within %s: %s", network, verb, host, networkTime, got.Problem)
+			}
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return fmt.Errorf("network %s was not %s on host %s within %s: its agent does not answer; look at \"docker logs %s\" there",
 					network, verb, host, networkTime, AgentName)

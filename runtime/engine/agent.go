@@ -27,9 +27,9 @@ type AgentSpec struct {
 // CreateAgent makes the agent's container, not started, so that files can be copied in first, and gives its ID.
 //
 // It lives in the host's network namespace and restarts for ever. It gets what making links, neighbour entries and name
-// service takes and no more: NET_ADMIN, NET_RAW, and /proc/sys writable (for net.bridge.*), which is mounted read-only
-// otherwise. Not privileged: that asks for capabilities that some machines do not have to give. It holds the engine's
-// socket all the same.
+// service takes and no more (the list is in runtime/README.md): of all capabilities NET_ADMIN, NET_RAW and
+// NET_BIND_SERVICE (port 53), and of /proc/sys, which is mounted read-only otherwise, /proc/sys/net writable. Not
+// privileged: that asks for capabilities that some machines do not have to give. It holds the engine's socket all the same.
 func (e *Engine) CreateAgent(ctx context.Context, a AgentSpec) (string, error) {
 	api, err := e.version(ctx)
 	if err != nil {
@@ -37,6 +37,12 @@ func (e *Engine) CreateAgent(ctx context.Context, a AgentSpec) (string, error) {
 	}
 	id, _, err := e.create(ctx, agentCreation(a), a.Name, api)
 	return id, e.fail("create agent", a.Name, err)
+}
+
+// agentReadonly are the engines' own read-only paths, but for /proc/sys/net.
+var agentReadonly = []string{
+	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger", "/proc/sys/abi", "/proc/sys/debug", "/proc/sys/dev",
+	"/proc/sys/fs", "/proc/sys/kernel", "/proc/sys/user", "/proc/sys/vm",
 }
 
 func agentCreation(a AgentSpec) *creation {
@@ -47,10 +53,12 @@ func agentCreation(a AgentSpec) *creation {
 	labels[labelAgent], labels[labelCluster] = a.Version, a.Cluster
 	host := &container.HostConfig{
 		NetworkMode: "host", Binds: a.Binds,
-		CapAdd: []string{"NET_ADMIN", "NET_RAW"}, MaskedPaths: []string{}, ReadonlyPaths: []string{},
+		CapDrop: []string{"ALL"}, CapAdd: []string{"NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE"},
+		ReadonlyPaths: agentReadonly,
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyAlways},
-		SecurityOpt:   []string{"label=disable", "apparmor=unconfined"}, // else kept from the socket and from /proc/sys
-		LogConfig:     container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "3"}},
+		// The first two would keep it from the socket and from /proc/sys.
+		SecurityOpt: []string{"label=disable", "apparmor=unconfined", "no-new-privileges"},
+		LogConfig:   container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "3"}},
 	}
 	if a.Volume != "" {
 		host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeVolume, Source: a.Volume, Target: a.Dir})

@@ -19,6 +19,9 @@
 //	berth/projects/<project>/lock           Lock, under the command's lease
 //	berth/projects/<project>/tasks/<task>   placement.TaskRecord
 //	berth/projects/<project>/pins/<volume>  host name
+//	berth/members                           Membership of the embedded store, put by the command line
+//	berth/refused/<host>                    Refusal, put by the command line when a host leaves the inventory
+//	berth/renewals/<host>                   Renewal, put by the host's agent and answered by a store member's
 //	berth/secrets/<name>                    Object, put by the command line
 //	berth/configs/<name>                    Object, put by the command line
 package ledger
@@ -48,6 +51,8 @@ const (
 	Projects  = Root + "projects/"
 	Secrets   = Root + "secrets/"
 	Configs   = Root + "configs/"
+	Refused   = Root + "refused/"
+	Renewals  = Root + "renewals/"
 )
 
 // The kinds of objects.
@@ -91,6 +96,14 @@ type Host struct {
 	Paths map[string]int `json:"paths,omitempty"`
 	// Silent are the hosts that share a network with this one and do not answer its tunnels, sorted.
 	Silent []string `json:"silent,omitempty"`
+
+	Store *StoreMember `json:"store,omitempty"`
+}
+
+// StoreMember is what a host's agent says of its member of the embedded store.
+type StoreMember struct {
+	ID      string `json:"id"`                // hexadecimal digits
+	Problem string `json:"problem,omitempty"` // why it does not serve and will not by itself
 }
 
 // Engine is what a host's engine says of itself. The agent asks when it connects to the engine, so that commands need

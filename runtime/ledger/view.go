@@ -28,6 +28,9 @@ type View struct {
 	Objects   map[string]Object // by "<kind>/<name>"
 
 	Encryption Encryption
+
+	Members *Membership // of the embedded store; nil when it is not recorded
+	Refused map[string]Refusal
 }
 
 // Project is what the store knows of one project beside its networks and endpoints.
@@ -41,7 +44,7 @@ type Project struct {
 func Decode(s store.Snapshot) (*View, error) {
 	v := &View{
 		Revision: s.Revision, Revisions: map[string]int64{}, Hosts: map[string]Host{}, Alive: map[string]bool{}, Ready: map[string]Ready{},
-		Projects: map[string]*Project{}, Objects: map[string]Object{}, Answers: map[string]Answers{},
+		Projects: map[string]*Project{}, Objects: map[string]Object{}, Answers: map[string]Answers{}, Refused: map[string]Refusal{},
 	}
 	for _, p := range s.Pairs {
 		if err := v.add(p); err != nil {
@@ -66,6 +69,16 @@ func (v *View) add(p store.Pair) error {
 	}
 	if p.Key == EncryptionKey {
 		return json.Unmarshal(p.Value, &v.Encryption)
+	}
+	if p.Key == MembersKey {
+		v.Members = &Membership{}
+		return json.Unmarshal(p.Value, v.Members)
+	}
+	if k := Split(p.Key, Refused); len(k) == 1 {
+		var r Refusal
+		err := json.Unmarshal(p.Value, &r)
+		v.Refused[k[0]] = r
+		return err
 	}
 	if k := Split(p.Key, Hosts); len(k) == 1 {
 		var h Host

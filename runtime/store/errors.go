@@ -12,6 +12,10 @@ var ErrCompacted = errors.New("store: the revisions to watch from are compacted"
 // What was asked did not happen.
 var ErrUnreachable = errors.New("store: cannot be reached")
 
+// ErrRefused says that the store does not let in who shows our certificate: the host was taken out of the cluster. It is
+// an ErrUnreachable too.
+var ErrRefused = errors.New("store: this host is refused")
+
 // ErrUncertain says that the store was lost between a Commit and its answer: it may have been applied, wholly, or not.
 // Read again before deciding.
 var ErrUncertain = errors.New("store: the answer was lost")

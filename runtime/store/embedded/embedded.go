@@ -21,8 +21,12 @@ import (
 	"go.uber.org/zap/zapcore"
 	"google.golang.org/grpc"
 
+	"berth/runtime/identity"
 	"berth/runtime/store"
 )
+
+// ErrDataGone says that the other members know this one, but its data folder is empty: it cannot take up where it was.
+var ErrDataGone = errors.New("its data is gone, but the other members know it")
 
 // What a member is set to, where etcd's own defaults do not fit one transaction per `up`.
 const (
@@ -45,20 +49,27 @@ type Config struct {
 	// ClientURL and PeerURL are https://address:port to listen on and to tell others.
 	ClientURL string
 	PeerURL   string
-	// Initial is member name → peer URL of the members the cluster starts with. Without effect once DataDir holds a
-	// member.
+	// Initial is member name → peer URL of the members the cluster starts with, or that it has when this one joins.
+	// Without effect once DataDir holds a member.
 	Initial map[string]string
-	Token   string // cluster ID: members of another cluster are refused
+	// Joins says that the cluster exists and has been told of this member.
+	Joins bool
+	// Alone makes the member, from its data, the only one of the cluster: for when most of the others are lost for ever.
+	Alone bool
+	Token string // cluster ID: members of another cluster are refused
 	// CAFile, CertFile and KeyFile are PEM files: the cluster's authority and this host's certificate, which must hold
-	// store.ServerName. Both listeners take only clients with a certificate of the same authority.
+	// store.ServerName. Both listeners take only clients with a certificate of the same authority. The certificate is
+	// read anew for each connection. KeyFile may be CertFile.
 	CAFile, CertFile, KeyFile string
-	Log                       io.Writer // warnings and errors, one line each; nil drops them
+	Gate                      *identity.Gate // who is let in; nil: whoever the authority knows
+	Log                       io.Writer      // warnings and errors, one line each; nil drops them
 }
 
 // Server is a running member.
 type Server struct {
 	etcd    *embed.Etcd
 	streams *streams
+	peers   *peers
 	stop    sync.Once
 }
 
@@ -66,16 +77,26 @@ type Server struct {
 // when most members of Initial are up. When ctx ends before, the member is stopped again.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{streams: newStreams()}
-	ec, err := cfg.etcd(s.streams)
+	gate, err := cfg.gate()
+	if err != nil {
+		return nil, fmt.Errorf("embedded store: member %s: %w", cfg.Name, err)
+	}
+	ec, err := cfg.etcd(s.streams, gate)
 	if err != nil {
 		return nil, fmt.Errorf("embedded store: member %s: %w", cfg.Name, err)
 	}
 	if err := cfg.awaitTurn(ctx); err != nil {
 		return nil, fmt.Errorf("embedded store: member %s: %w", cfg.Name, err)
 	}
+	peer, _ := listenURL("peer", cfg.PeerURL) // has been read before
+	if s.peers, err = listenPeers(peer, gate, cfg.Log); err != nil {
+		return nil, fmt.Errorf("embedded store: member %s: %w", cfg.Name, err)
+	}
 	if s.etcd, err = embed.StartEtcd(ec); err != nil {
+		s.peers.close()
 		return nil, cfg.startError(err)
 	}
+	s.peers.serve(s.etcd)
 	select {
 	case <-s.etcd.Server.ReadyNotify():
 		return s, nil
@@ -91,7 +112,16 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	return nil, cfg.startError(err)
 }
 
-// Err delivers what ends a member that Stop did not end, and is closed when it has stopped.
+// ID is the member's ID in the cluster, as hexadecimal digits.
+func (s *Server) ID() string { return s.etcd.Server.MemberID().String() }
+
+// Ended is closed when the member has ended, by Stop or by itself.
+func (s *Server) Ended() <-chan struct{} { return s.etcd.Server.StopNotify() }
+
+// Removed reports whether the cluster has removed this member, as far as it was there to see it.
+func (s *Server) Removed() bool { return s.etcd.Server.IsIDRemoved(uint64(s.etcd.Server.MemberID())) }
+
+// Err delivers what ends a listener that Stop did not end.
 func (s *Server) Err() <-chan error { return s.etcd.Err() }
 
 // Stop hands leadership on, ends all requests, closes the listeners and the database, and waits until that is done:
@@ -103,6 +133,7 @@ func (s *Server) Stop() {
 			// Close would try again, for 7 s.
 			s.etcd.Server.HardStop()
 		}
+		s.peers.close()
 		s.etcd.Close()
 	})
 }
@@ -121,7 +152,7 @@ func (s *Server) handOver() bool {
 	}
 }
 
-func (cfg Config) etcd(streams *streams) (*embed.Config, error) {
+func (cfg Config) etcd(streams *streams, gate *identity.Gate) (*embed.Config, error) {
 	client, err := listenURL("client", cfg.ClientURL)
 	if err != nil {
 		return nil, err
@@ -139,7 +170,7 @@ func (cfg Config) etcd(streams *streams) (*embed.Config, error) {
 	ec := embed.NewConfig()
 	ec.Name, ec.Dir = cfg.Name, cfg.DataDir
 	ec.ListenClientUrls, ec.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
-	ec.ListenPeerUrls, ec.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	ec.ListenPeerUrls, ec.AdvertisePeerUrls = nil, []url.URL{peer} // door.go listens
 	// With its HTTP pages on another listener etcd serves gRPC with gRPC's own server, else through net/http, which
 	// is slower and lets a busy stream starve watches (etcd issue 15402). Nobody needs the pages: they get a socket
 	// without a port or a file, and the same certificates.
@@ -152,6 +183,11 @@ func (cfg Config) etcd(streams *streams) (*embed.Config, error) {
 	}
 	ec.InitialCluster, ec.InitialClusterToken = strings.Join(members, ","), cfg.Token
 
+	if cfg.Joins {
+		ec.ClusterState = embed.ClusterStateFlagExisting
+	}
+	ec.ForceNewCluster = cfg.Alone
+
 	ec.ClientTLSInfo, ec.PeerTLSInfo = cfg.tls(), cfg.tls()
 	ec.TlsMinVersion = "TLS1.3"
 
@@ -163,12 +199,14 @@ func (cfg Config) etcd(streams *streams) (*embed.Config, error) {
 	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModePeriodic, history
 	// Clients of hosts that vanished are let go, and with them what their watches hold.
 	ec.GRPCKeepAliveInterval, ec.GRPCKeepAliveTimeout = 30*time.Second, 10*time.Second
-	ec.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.ChainStreamInterceptor(streams.intercept)}
+	ec.GRPCAdditionalServerOptions = []grpc.ServerOption{
+		grpc.Creds(newGated(gate)), grpc.ChainStreamInterceptor(streams.intercept), // the last credentials count
+	}
 	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger(cfg.Log))
 	return ec, nil
 }
 
-// tls is both listeners' and this member's own certificate towards others.
+// tls is this member's certificate towards others, and that of etcd's own HTTP pages.
 func (cfg Config) tls() transport.TLSInfo {
 	return transport.TLSInfo{
 		CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, TrustedCAFile: cfg.CAFile,
@@ -194,7 +232,7 @@ func (cfg Config) others() string {
 
 func (cfg Config) startError(err error) error {
 	if strings.Contains(err.Error(), "has already been bootstrapped") {
-		return fmt.Errorf("embedded store: member %s: its data in %s is gone, but the other members know it; remove it from the store and add it anew: %w", cfg.Name, cfg.DataDir, err)
+		return fmt.Errorf("embedded store: member %s: %w (%s); the next \"berth up\" replaces it: %w", cfg.Name, ErrDataGone, cfg.DataDir, err)
 	}
 	return fmt.Errorf("embedded store: member %s: start: %w", cfg.Name, err)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -44,8 +45,17 @@ func (e *UnreachableError) Error() string {
 	return fmt.Sprintf("store etcd://%s cannot be reached: %s; start it or change store: in hosts.yml", strings.Join(e.Endpoints, ","), cause)
 }
 
-// Is makes it a store.ErrUnreachable.
-func (e *UnreachableError) Is(target error) bool { return target == store.ErrUnreachable }
+// Is makes it a store.ErrUnreachable, and a store.ErrRefused when that is why.
+func (e *UnreachableError) Is(target error) bool {
+	return target == store.ErrUnreachable || target == store.ErrRefused && slices.ContainsFunc(e.Causes, refusesHost)
+}
+
+// refusesHost reports whether a member refused our certificate for none of the reasons that TLS has an own alert for
+// (another authority, expired): that is how identity.Gate turns hosts away.
+func refusesHost(cause error) bool {
+	alert := refusal(cause)
+	return alert != nil && strings.Contains(alert.Error(), "bad certificate")
+}
 
 // Unwrap returns the causes.
 func (e *UnreachableError) Unwrap() []error {
@@ -89,8 +99,8 @@ func (e *UnreachableError) sentence(err error) string {
 
 // unreachable is the error of an Open that tried for so long.
 func (s *client) unreachable(tried time.Duration) error {
-	e := &UnreachableError{Endpoints: s.endpoints, Timeout: tried, TLS: s.secure}
-	for _, addr := range s.endpoints {
+	e := &UnreachableError{Endpoints: s.addrs(), Timeout: tried, TLS: s.secure}
+	for _, addr := range s.addrs() {
 		e.Causes = append(e.Causes, s.attempts.last(addr))
 	}
 	return e
@@ -115,6 +125,8 @@ func (s *client) fail(ctx context.Context, op string, err error) error {
 		return fmt.Errorf("store %s: %s: %w", s, op, store.ErrCompacted)
 	case code == codes.DeadlineExceeded:
 		return fmt.Errorf("store %s: %s: %w: no answer in %s", s, op, store.ErrUnreachable, s.timeout)
+	case code == codes.Unavailable && slices.ContainsFunc(s.addrs(), func(e string) bool { return refusesHost(s.attempts.last(e)) }):
+		return fmt.Errorf("%s: %w", op, s.unreachable(s.timeout))
 	case code == codes.Unavailable:
 		return fmt.Errorf("store %s: %s: %w: %s", s, op, store.ErrUnreachable, message(err))
 	}

@@ -54,11 +54,11 @@ func Open(ctx context.Context, cfg Config) (store.Store, error) {
 		return nil, err
 	}
 	s := &client{
-		endpoints: endpoints,
-		secure:    secure,
-		timeout:   cfg.Timeout,
-		attempts:  newAttempts(),
-		done:      make(chan struct{}),
+		at:       endpoints,
+		secure:   secure,
+		timeout:  cfg.Timeout,
+		attempts: newAttempts(),
+		done:     make(chan struct{}),
 	}
 	if s.timeout <= 0 {
 		s.timeout = DefaultTimeout
@@ -118,21 +118,28 @@ func Open(ctx context.Context, cfg Config) (store.Store, error) {
 
 // client is the store.Store over one gRPC connection to each member, which takes requests in turn.
 type client struct {
-	etcd      *clientv3.Client
-	leases    etcdserverpb.LeaseClient
-	endpoints []string // host:port
-	secure    bool     // with TLS
-	timeout   time.Duration
-	attempts  *attempts
+	etcd     *clientv3.Client
+	leases   etcdserverpb.LeaseClient
+	secure   bool // with TLS
+	timeout  time.Duration
+	attempts *attempts
 
 	mu     sync.Mutex
+	at     []string // endpoints, host:port
 	closed bool
 	done   chan struct{}  // closed by Close
 	wg     sync.WaitGroup // watches and leases
 }
 
 // String names the store as hosts.yml does.
-func (s *client) String() string { return "etcd://" + strings.Join(s.endpoints, ",") }
+func (s *client) String() string { return "etcd://" + strings.Join(s.addrs(), ",") }
+
+// addrs are the endpoints, host:port.
+func (s *client) addrs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at
+}
 
 // Close implements store.Store.
 func (s *client) Close() error {
@@ -184,7 +191,7 @@ func (s *client) connected(ctx context.Context, limit time.Duration) error {
 		case connectivity.Idle:
 			conn.Connect()
 		case connectivity.TransientFailure:
-			if s.attempts.hopeless(s.endpoints) {
+			if s.attempts.hopeless(s.addrs()) {
 				return s.unreachable(limit)
 			}
 		}

@@ -109,7 +109,7 @@ func (s *client) keep(ctx context.Context, id, ttl int64, deadline time.Time) {
 		start := time.Now()
 		granted, err := s.renewAt(ctx, at, id, min(limit, time.Until(deadline)))
 		// From now on of all members at once: turn by turn, the silent one could be asked again and again.
-		limit, at = limit*2, len(s.endpoints)
+		limit, at = limit*2, len(s.addrs())
 		switch {
 		case err == nil:
 			deadline = start.Add(time.Duration(granted) * time.Second)

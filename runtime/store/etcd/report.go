@@ -14,9 +14,10 @@ var _ store.Reporter = (*client)(nil)
 
 // Report implements store.Reporter with etcd's maintenance API.
 func (s *client) Report(ctx context.Context) ([]store.Server, error) {
-	out := make([]store.Server, len(s.endpoints))
+	addrs := s.addrs()
+	out := make([]store.Server, len(addrs))
 	var wg sync.WaitGroup
-	for i, endpoint := range s.endpoints {
+	for i, endpoint := range addrs {
 		wg.Go(func() { out[i] = s.report(ctx, endpoint) })
 	}
 	wg.Wait()

@@ -8,14 +8,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"berth/runtime/cluster"
+	"berth/runtime/identity"
 	"berth/runtime/store/address"
 	"berth/runtime/store/etcd"
 )
 
 func TestAddressesOfHostsYML(t *testing.T) {
 	dir := t.TempDir()
-	ca, err := cluster.NewCA("test")
+	ca, err := identity.NewCA("test")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"berth/runtime/cluster"
+	"berth/runtime/identity"
 	"berth/runtime/store"
 	"berth/runtime/store/embedded"
 	"berth/runtime/store/etcd"
@@ -55,7 +55,7 @@ func Start(t testing.TB, n int) *Cluster {
 // New makes certificates and configurations for n members and starts none.
 func New(t testing.TB, n int) *Cluster {
 	t.Helper()
-	ca, err := cluster.NewCA("test")
+	ca, err := identity.NewCA("test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,9 +67,9 @@ func New(t testing.TB, n int) *Cluster {
 		}
 		return path
 	}
-	issue := func(name string) cluster.KeyPair {
+	issue := func(name string) identity.KeyPair {
 		// Not the loopback's address: members must be believed by their store name, wherever they are.
-		pair, err := cluster.Issue(ca, name, []netip.Addr{netip.MustParseAddr("192.0.2.1")}, nil)
+		pair, err := identity.Issue(ca, identity.Subject{Name: name, IPs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func New(t testing.TB, n int) *Cluster {
 	}
 	caFile := write("ca.pem", ca.Cert)
 	c := &Cluster{members: make([]*embedded.Server, n)}
-	if c.TLS, err = cluster.ClientConfig(ca.Cert, issue("client")); err != nil {
+	if c.TLS, err = identity.ClientConfig(ca.Cert, issue("client")); err != nil {
 		t.Fatal(err)
 	}
 	addrs := FreeAddrs(t, 2*n)

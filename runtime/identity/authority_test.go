@@ -1,4 +1,4 @@
-package cluster
+package identity
 
 import (
 	"crypto/tls"
@@ -22,11 +22,22 @@ func mustCA(t *testing.T, id string) KeyPair {
 
 func mustIssue(t *testing.T, ca KeyPair, name string, ips ...netip.Addr) KeyPair {
 	t.Helper()
-	pair, err := Issue(ca, name, ips, nil)
+	pair, err := Issue(ca, Subject{Name: name, IPs: ips})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return pair
+}
+
+// serverConfig is how a member listens that refuses these hosts.
+func serverConfig(t *testing.T, ca, own KeyPair, refused map[string]string) *tls.Config {
+	t.Helper()
+	g, err := NewGate(ca.Cert, own.TLS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Refuse(refused)
+	return g.Config()
 }
 
 // handshake connects client and server over a pipe and returns both sides' errors. A byte goes from server to client,
@@ -60,10 +71,7 @@ func TestMembersOfAClusterTrustEachOtherAtAnyAddress(t *testing.T) {
 	ca := mustCA(t, "c1")
 	member := mustIssue(t, ca, "web-back1", netip.MustParseAddr("10.0.0.2"))
 	cli := mustIssue(t, ca, "berth-cli")
-	server, err := ServerConfig(ca.Cert, member)
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := serverConfig(t, ca, member, nil)
 	client, err := ClientConfig(ca.Cert, cli)
 	if err != nil {
 		t.Fatal(err)
@@ -76,22 +84,27 @@ func TestMembersOfAClusterTrustEachOtherAtAnyAddress(t *testing.T) {
 
 func TestStrangersAreRefused(t *testing.T) {
 	ours, theirs := mustCA(t, "ours"), mustCA(t, "theirs")
-	config := func(f func([]byte, KeyPair) (*tls.Config, error), ca, signer KeyPair) *tls.Config {
-		c, err := f(ca.Cert, mustIssue(t, signer, "x"))
+	client := func(ca, signer KeyPair, name string) *tls.Config {
+		c, err := ClientConfig(ca.Cert, mustIssue(t, signer, name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
-	bare := config(ClientConfig, ours, ours)
+	server := func(ca, signer KeyPair) *tls.Config {
+		return serverConfig(t, ca, mustIssue(t, signer, "member"), map[string]string{"gone": "", "back": NewAdmission()})
+	}
+	bare := client(ours, ours, "x")
 	bare.Certificates = nil
-	renamed := config(ClientConfig, ours, ours)
+	renamed := client(ours, ours, "x")
 	renamed.ServerName = "another-host"
 	for name, c := range map[string]struct{ client, server *tls.Config }{
-		"client of another cluster":     {config(ClientConfig, ours, theirs), config(ServerConfig, ours, ours)},
-		"server of another cluster":     {config(ClientConfig, ours, ours), config(ServerConfig, ours, theirs)},
-		"client without a certificate":  {bare, config(ServerConfig, ours, ours)},
-		"client that asks another name": {renamed, config(ServerConfig, ours, ours)},
+		"client of another cluster":     {client(ours, theirs, "x"), server(ours, ours)},
+		"server of another cluster":     {client(ours, ours, "x"), server(ours, theirs)},
+		"client without a certificate":  {bare, server(ours, ours)},
+		"client that asks another name": {renamed, server(ours, ours)},
+		"host that was taken out":       {client(ours, ours, "gone"), server(ours, ours)},
+		"host's certificate of before":  {client(ours, ours, "back"), server(ours, ours)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if cerr, _ := handshake(t, c.client, c.server); cerr == nil {
@@ -103,7 +116,8 @@ func TestStrangersAreRefused(t *testing.T) {
 
 func TestIssuedCertificateNamesItsHost(t *testing.T) {
 	ca := mustCA(t, "c1")
-	pair, err := Issue(ca, "web-back1", []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fe80::1%eth0")}, []string{"web-back1.lan", "web-back1"})
+	pair, err := Issue(ca, Subject{Name: "web-back1", Admission: "a1", Names: []string{"web-back1.lan", "web-back1"},
+		IPs: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fe80::1%eth0")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,17 +137,20 @@ func TestIssuedCertificateNamesItsHost(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if years := leaf.NotAfter.Sub(leaf.NotBefore).Hours() / 24 / 365; years < 4.9 || years > 5.1 {
-		t.Errorf("good for %.1f years", years)
+	if days := leaf.NotAfter.Sub(leaf.NotBefore).Hours() / 24; days < 90 || days > 91 {
+		t.Errorf("good for %.1f days", days)
+	}
+	if s := SubjectOf(leaf); s.Name != "web-back1" || s.Admission != "a1" || !slices.Equal(s.Names, []string{"web-back1.lan"}) || len(s.IPs) != 2 {
+		t.Errorf("the subject reads back as %+v", s)
 	}
 }
 
 func TestOnlyAnAuthorityIssues(t *testing.T) {
 	ca := mustCA(t, "c1")
-	if _, err := Issue(mustIssue(t, ca, "web-back1"), "x", nil, nil); err == nil {
+	if _, err := Issue(mustIssue(t, ca, "web-back1"), Subject{Name: "x"}); err == nil {
 		t.Error("a host's certificate issued another")
 	}
-	if _, err := Issue(KeyPair{Cert: ca.Cert, Key: mustCA(t, "c2").Key}, "x", nil, nil); err == nil {
+	if _, err := Issue(KeyPair{Cert: ca.Cert, Key: mustCA(t, "c2").Key}, Subject{Name: "x"}); err == nil {
 		t.Error("an authority issued with another one's key")
 	}
 	block, _ := pem.Decode(ca.Cert)

@@ -1,0 +1,244 @@
+package main_test
+
+import (
+	"archive/tar"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"berth/fixtures/lab/lab"
+	"berth/runtime/identity"
+	"berth/runtime/store"
+	"berth/runtime/store/etcd"
+)
+
+// member is one of the store's record of its members.
+type member struct {
+	Host, ID, Client string
+	Learner          bool
+}
+
+// members are the store's members by host, as the store itself tells.
+func (w *world) members() map[string]member {
+	w.t.Helper()
+	for line := range strings.Lines(w.must("store", "dump").out) {
+		if value, ok := strings.CutPrefix(line, "berth/members "); ok {
+			var m struct{ Members []member }
+			if err := json.Unmarshal([]byte(value), &m); err != nil {
+				w.t.Fatal(err)
+			}
+			out := map[string]member{}
+			for _, one := range m.Members {
+				if one.Learner {
+					w.t.Errorf("%s is left without a vote", one.Host)
+				}
+				out[one.Host] = one
+			}
+			return out
+		}
+	}
+	w.t.Fatal("the store's members are not recorded")
+	return nil
+}
+
+// holds checks that these hosts, and no others, are the store's members, and have what members have.
+func (w *world) holds(hosts ...string) {
+	w.t.Helper()
+	if got := sorted(keys(w.members())); !slices.Equal(got, hosts) {
+		w.t.Fatalf("the store is on %v, want %v", got, hosts)
+	}
+	for _, h := range w.lab.Hosts() {
+		eventually(w.t, h.Name()+" has the authority's key if it is a member, and else has not", func() bool {
+			_, err := h.Run(w.t.Context(), "docker", "cp", "berth-agent:/var/lib/berth/ca-key.pem", "-")
+			return (err == nil) == slices.Contains(hosts, h.Name())
+		})
+	}
+}
+
+func sorted(s []string) []string {
+	slices.Sort(s)
+	return s
+}
+
+// inventory makes the user's inventory one of these hosts.
+func (w *world) inventory(hosts ...string) {
+	w.t.Helper()
+	w.env = append(w.env, "BERTH_INVENTORY="+w.lab.WriteInventory(w.t, func(i *lab.Inventory) {
+		for name := range i.Hosts {
+			if !slices.Contains(hosts, name) {
+				delete(i.Hosts, name)
+			}
+		}
+	}))
+}
+
+const spread = base + `
+services:
+  web: {<<: *base, deploy: {replicas: 3}}
+`
+
+func TestAStoreGrowsToThreeMembersWithTheThirdHost(t *testing.T) {
+	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
+	w := newWorld(t, l, spread)
+	w.inventory("host1", "host2")
+	w.must("up", "-d")
+	first := w.members()
+	if got := keys(first); !slices.Equal(got, []string{"host1"}) {
+		t.Fatalf("with two hosts the store is on %v, want host1", got)
+	}
+	w.inventory("host1", "host2", "host3")
+	w.must("up", "-d")
+	w.holds("host1", "host2", "host3")
+	if w.members()["host1"] != first["host1"] {
+		t.Error("the first member was replaced")
+	}
+	if r := w.must("up", "-d"); !strings.Contains(r.err, "nothing to do") {
+		t.Error(r)
+	}
+	// It now outlives the loss of the first one.
+	lost := l.Hosts()[0]
+	if err := lost.Cut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.must("store", "dump")
+	if err := lost.Heal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// file reads a file of a host's agent.
+func (w *world) file(host, name string) []byte {
+	w.t.Helper()
+	h, err := w.lab.Host(host)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	out, err := h.Run(w.t.Context(), "docker", "cp", "berth-agent:/var/lib/berth/"+name, "-")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	tr := tar.NewReader(strings.NewReader(out))
+	if _, err := tr.Next(); err != nil {
+		w.t.Fatal(err)
+	}
+	b, err := io.ReadAll(tr)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return b
+}
+
+// opens reports whether a store member at an address lets in who shows this certificate.
+func (w *world) opens(addr string, ca, cert []byte) error {
+	w.t.Helper()
+	cfg, err := identity.ClientConfig(ca, identity.KeyPair{Cert: cert, Key: cert})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	st, err := etcd.Open(w.t.Context(), etcd.Config{Endpoints: []string{addr}, TLS: cfg})
+	if err == nil {
+		st.Close()
+	}
+	return err
+}
+
+// log is what a host's agent has written.
+func (w *world) log(host string) string {
+	w.t.Helper()
+	h, err := w.lab.Host(host)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	out, err := h.Run(w.t.Context(), "sh", "-c", "docker logs berth-agent 2>&1")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out
+}
+
+func TestAHostThatLeavesIsReplacedInTheStoreAndRefused(t *testing.T) {
+	l := lab.Start(t, lab.Hosts(4), lab.Images("busybox"))
+	w := newWorld(t, l, spread)
+	w.must("up", "-d")
+	w.holds("host1", "host2", "host3")
+	ca, left := w.file("host2", "ca.pem"), w.file("host2", "cert.pem")
+	addrs := map[string]string{}
+	for _, h := range l.Hosts() {
+		addrs[h.Name()] = "https://" + h.Address() + ":23579"
+	}
+	if err := w.opens(addrs["host1"], ca, left); err != nil {
+		t.Fatal(err)
+	}
+
+	w.inventory("host1", "host3", "host4")
+	r := w.must("up", "-d")
+	if !strings.Contains(r.err, "host host2 is no longer in ") {
+		t.Errorf("nobody says what becomes of host2: %s", r)
+	}
+	w.holds("host1", "host3", "host4")
+	if got := w.hostsOf("web"); !slices.Equal(got, []string{"host1", "host3", "host4"}) {
+		t.Errorf("web runs on %v", got)
+	}
+	for line := range strings.Lines(w.must("store", "dump").out) {
+		if strings.Contains(line, "host2") && !strings.HasPrefix(line, "berth/refused/host2 ") {
+			t.Errorf("the store still knows host2: %s", line)
+		}
+	}
+	for _, h := range []string{"host1", "host3", "host4"} {
+		if err := w.opens(addrs[h], ca, left); !errors.Is(err, store.ErrRefused) {
+			t.Errorf("%s let host2 in: %v", h, err)
+		}
+		if err := w.opens(addrs[h], ca, w.file("host3", "cert.pem")); err != nil {
+			t.Errorf("%s does not let host3 in: %v", h, err)
+		}
+	}
+	eventually(t, "host2 says so", func() bool { return strings.Contains(w.log("host2"), "is refused by its store") })
+	if _, err := l.Hosts()[1].Run(t.Context(), "docker", "exec", "berth-agent", "/berth", "version"); err != nil {
+		t.Errorf("its agent ended: %v", err)
+	}
+
+	// It comes back, and with it its place among the hosts; the certificate that it had stays refused.
+	w.inventory("host1", "host2", "host3", "host4")
+	w.must("up", "-d", "--scale", "web=4")
+	if got := w.hostsOf("web"); !slices.Equal(got, []string{"host1", "host2", "host3", "host4"}) {
+		t.Errorf("web runs on %v", got)
+	}
+	w.holds("host1", "host3", "host4")
+	if err := w.opens(addrs["host1"], ca, left); !errors.Is(err, store.ErrRefused) {
+		t.Errorf("host2's certificate of before is good again: %v", err)
+	}
+	if err := w.opens(addrs["host1"], ca, w.file("host2", "cert.pem")); err != nil {
+		t.Errorf("host2 is not let in: %v", err)
+	}
+
+	// The data of a member goes; the next host takes its place.
+	before := w.members()
+	for _, args := range [][]string{{"docker", "rm", "-f", "berth-agent"}, {"docker", "volume", "rm", "berth-agent"}} {
+		if _, err := l.Hosts()[2].Run(t.Context(), args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.must("up", "-d", "--scale", "web=4")
+	w.holds("host1", "host2", "host4")
+	if after := w.members(); after["host1"] != before["host1"] || after["host4"] != before["host4"] {
+		t.Errorf("members were %v, are %v", before, after)
+	}
+
+	// One is lost for good; who is there takes its place.
+	lost := l.Hosts()[3]
+	if err := lost.Cut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.inventory("host1", "host2", "host3")
+	w.must("up", "-d")
+	if got := sorted(keys(w.members())); !slices.Equal(got, []string{"host1", "host2", "host3"}) {
+		t.Errorf("the store is on %v", got)
+	}
+	if err := lost.Heal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "host4 finds out", func() bool { return strings.Contains(w.log("host4"), "is refused by its store") })
+}

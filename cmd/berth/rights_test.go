@@ -1,0 +1,76 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"berth/fixtures/lab/lab"
+)
+
+// The agent's container as runtime/README.md lists it, "Agent": whatever an engine says of it that is not nothing. Who
+// gives it more writes down here, and there, what for.
+const agentRights = `{
+	"CapDrop": ["ALL"],
+	"CapAdd": ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW"],
+	"NetworkMode": "host",
+	"IpcMode": "private",
+	"SecurityOpt": ["label=disable", "apparmor=unconfined", "no-new-privileges"],
+	"MaskedPaths": ["/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+		"/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"],
+	"ReadonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger", "/proc/sys/abi", "/proc/sys/debug", "/proc/sys/dev",
+		"/proc/sys/fs", "/proc/sys/kernel", "/proc/sys/user", "/proc/sys/vm"],
+	"Mounts": [
+		{"Type": "volume", "Source": "berth-agent", "Target": "/var/lib/berth"},
+		{"Type": "bind", "Source": "/var/run/docker.sock", "Target": "/run/docker.sock"}],
+	"RestartPolicy": {"Name": "always", "MaximumRetryCount": 0},
+	"LogConfig": {"Type": "json-file", "Config": {"max-file": "3", "max-size": "10m"}},
+	"Runtime": "runc",
+	"ShmSize": 67108864
+}`
+
+func TestAnAgentHasTheRightsThatItNeedsAndNoMore(t *testing.T) {
+	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
+	w := newWorld(t, l, spread)
+	w.must("up", "-d")
+	var want map[string]any
+	if err := json.Unmarshal([]byte(agentRights), &want); err != nil {
+		t.Fatal(err)
+	}
+	for host, out := range w.onHosts("docker", "inspect", "--format", "{{json .HostConfig}}", "berth-agent") {
+		var got map[string]any
+		if err := json.Unmarshal([]byte(out), &got); err != nil {
+			t.Fatalf("%s: %v in %s", host, err, out)
+		}
+		for key, v := range got {
+			if nothing(v) {
+				delete(got, key)
+			}
+		}
+		delete(got, "CgroupnsMode") // the engine's default, which depends on the kernel's cgroups
+		if socket := got["Mounts"].([]any)[1].(map[string]any); strings.HasSuffix(socket["Source"].(string), "docker.sock") {
+			socket["Source"] = "/var/run/docker.sock" // the lab has one a host
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the agent on %s may other things than those listed (- listed, + may):\n%s", host, diff)
+		}
+	}
+	for host, out := range w.onHosts("docker", "inspect", "--format", "{{.Config.User}} {{range .Mounts}}{{.Destination}} {{end}}", "berth-agent") {
+		if got := strings.Fields(out); !slices.Equal(sorted(got), []string{"/run/docker.sock", "/var/lib/berth"}) {
+			t.Errorf("%s: user and mounts are %v", host, got)
+		}
+	}
+}
+
+// nothing reports whether a value of a container's configuration gives nothing.
+func nothing(v any) bool {
+	switch s := fmt.Sprint(v); s {
+	case "<nil>", "[]", "map[]", "0", "false", "", "[0 0]":
+		return true
+	}
+	return false
+}
