@@ -66,7 +66,7 @@ func New(t testing.TB, n int) *Ensemble {
 		dir := t.TempDir()
 		_, port, _ := net.SplitHostPort(addrs[3*i])
 		config := fmt.Sprintf("tickTime=%d\ninitLimit=20\nsyncLimit=6\ndataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\n"+
-			"maxClientCnxns=0\nsnapCount=10000\n%s", tick, dir, port, peers)
+			"maxClientCnxns=0\nmaxSessionTimeout=60000\n%s", tick, dir, port, peers)
 		for name, content := range map[string]string{"zoo.cfg": config, "myid": fmt.Sprint(i + 1)} {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 				t.Fatal(err)
