@@ -15,7 +15,8 @@ import (
 // leaseTTL is how long, in seconds, a host counts as alive after its agent was last heard.
 const leaseTTL = 10
 
-// publishBatch is how many keys go into one transaction.
+// publishBatch is how many keys go into one transaction, until the store says that it takes less: an etcd of somebody else's
+// has 128 as its default.
 const publishBatch = 400
 
 // publisher writes the keys that belong to this host, in the order of nothing but with the last word of each: callers
@@ -30,6 +31,7 @@ type publisher struct {
 	mu    sync.Mutex
 	want  map[string]value
 	dirty map[string]bool
+	batch int
 }
 
 // value is what a key shall be; nil bytes delete it.
@@ -39,7 +41,7 @@ type value struct {
 }
 
 func newPublisher(log *slog.Logger) *publisher {
-	return &publisher{log: log, wake: make(chan struct{}, 1), renewed: make(chan struct{}, 1), want: map[string]value{}, dirty: map[string]bool{}}
+	return &publisher{log: log, wake: make(chan struct{}, 1), renewed: make(chan struct{}, 1), want: map[string]value{}, dirty: map[string]bool{}, batch: publishBatch}
 }
 
 // set makes a key hold v as JSON.
@@ -149,6 +151,10 @@ func (p *publisher) write(ctx context.Context, st store.Store, lease *store.Leas
 			if ctx.Err() != nil || errors.Is(err, store.ErrLeaseEnded) {
 				return
 			}
+			if errors.Is(err, store.ErrTooLarge) && len(taken) > 1 {
+				p.smaller(len(taken))
+				continue
+			}
 			p.log.Warn("store not written, trying on", "keys", len(taken), "err", err)
 			select {
 			case <-ctx.Done():
@@ -169,7 +175,7 @@ func (p *publisher) take(lease int64) (store.Txn, map[string]value) {
 	var t store.Txn
 	taken := map[string]value{}
 	for key := range p.dirty {
-		if len(taken) == publishBatch {
+		if len(taken) == p.batch {
 			break
 		}
 		v := p.want[key]
@@ -185,6 +191,13 @@ func (p *publisher) take(lease int64) (store.Txn, map[string]value) {
 		}
 	}
 	return t, taken
+}
+
+// smaller makes the transactions half of one that was too large.
+func (p *publisher) smaller(than int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.batch = than / 2
 }
 
 // again makes keys dirty that were not written.

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ type scripted struct {
 	store.Store
 	mu     sync.Mutex
 	fail   []error // of the next commits
+	most   int     // operations that it takes at once; 0 is any number
 	leases int64
 	lost   chan struct{}
 	held   map[string]string // key → value, with "@lease" when leased
@@ -38,6 +40,9 @@ func (s *scripted) Commit(_ context.Context, t store.Txn) (int64, error) {
 	defer s.mu.Unlock()
 	if err := t.Validate(); err != nil {
 		return 0, err
+	}
+	if s.most > 0 && len(t.Puts)+len(t.Deletes) > s.most {
+		return 0, store.ErrTooLarge
 	}
 	if len(s.fail) > 0 {
 		err := s.fail[0]
@@ -143,4 +148,20 @@ func TestManyKeysGoOutInBoundedTransactions(t *testing.T) {
 	if len(s.held) != 2*publishBatch+1 {
 		t.Errorf("%d keys held", len(s.held))
 	}
+}
+
+func TestAStoreThatTakesLittleAtOnceGetsAllTheSame(t *testing.T) {
+	s := &scripted{most: 128}
+	want := map[string]string{}
+	publishing(t, s, func(p *publisher) {
+		for i := range 300 {
+			key := fmt.Sprintf("berth/state/a/c%d", i)
+			p.set(key, i, false)
+			want[key] = fmt.Sprint(i)
+		}
+	})
+	for range 3 { // of 100: a quarter of 400, and the rest
+		<-s.writes
+	}
+	s.expect(t, want)
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"berth/fixtures/lab/lab"
-	"berth/runtime/cluster"
+	"berth/runtime/identity"
 	"berth/runtime/store"
 	"berth/runtime/store/storetest"
 	"berth/runtime/store/zookeeper"
@@ -167,15 +167,15 @@ func digest(t *testing.T, e *zookeepertest.Ensemble) {
 func encrypted(t *testing.T, e *zookeepertest.Ensemble) {
 	ctx := bound(t)
 	addr := e.Servers()[0]
-	ca, err := cluster.NewCA("test")
+	ca, err := identity.NewCA("test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := cluster.Issue(ca, "zk", nil, nil)
+	pair, err := identity.Issue(ca, identity.Subject{Name: "zk"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust, err := cluster.ClientConfig(ca.Cert, pair)
+	trust, err := identity.ClientConfig(ca.Cert, pair)
 	if err != nil {
 		t.Fatal(err)
 	}
