@@ -174,6 +174,9 @@ func (a *agent) take(u update) changes {
 		select {
 		case u = <-a.updates:
 		default:
+			if a.view != nil {
+				a.view.settle(&c)
+			}
 			return c
 		}
 	}

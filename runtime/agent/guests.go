@@ -100,9 +100,4 @@ func (v *view) applyGuest(who guest, network string, e store.Event, c *changes) 
 		v.guests[network][who] = now
 	}
 	v.moved(network, old, was, now, !e.Deleted, c)
-	if was { // a task that has the address as well, maybe under the same name, has it alone now
-		for _, o := range v.on(network) {
-			v.stays(network, old, o, c)
-		}
-	}
 }

@@ -30,11 +30,6 @@ func (v *view) applyEndpoint(network, container string, e store.Event, c *change
 		v.endpoints[network][container] = now
 	}
 	v.moved(network, old, was, now, !e.Deleted, c)
-	if was { // a guest that had the address as well has it alone now
-		for _, g := range v.guests[network] {
-			v.stays(network, old, g, c)
-		}
-	}
 }
 
 // moved notes what the coming, going or change of an endpoint of a network means here.
@@ -72,13 +67,38 @@ func (v *view) moved(network string, old placement.Endpoint, was bool, now place
 	c.entries = append(c.entries, change)
 }
 
-// stays puts an endpoint's entries again after another one with the same address or MAC went, whose entries are gone now.
-func (v *view) stays(network string, went, e placement.Endpoint, c *changes) {
-	if e.Host == v.me || e.IP != went.IP && e.MAC != went.MAC && (e.IP6 != went.IP6 || !e.IP6.IsValid()) {
+// settle puts the entries of endpoints again whose address or MAC another one has given up among these changes: in one
+// revision the new owner may come before the old one goes, and a guest may have had a task's address all the time.
+func (v *view) settle(c *changes) {
+	given := map[uint32]map[any]bool{}
+	for _, change := range c.entries {
+		for _, e := range change.Drop {
+			if given[change.VNI] == nil {
+				given[change.VNI] = map[any]bool{}
+			}
+			given[change.VNI][e.MAC], given[change.VNI][e.IP] = true, true
+			if e.IP6.IsValid() {
+				given[change.VNI][e.IP6] = true
+			}
+		}
+	}
+	if len(given) == 0 {
 		return
 	}
-	if o, err := v.entry(e); err == nil && o.VTEP.IsValid() {
-		c.entries = append(c.entries, overlay.Change{VNI: v.networks[network].VNI, Put: []overlay.Endpoint{o}})
+	for name, r := range v.networks {
+		up := given[r.VNI]
+		if up == nil {
+			continue
+		}
+		again := overlay.Change{VNI: r.VNI}
+		for _, e := range v.on(name) {
+			if o, err := v.entry(e); err == nil && o.VTEP.IsValid() && (up[o.MAC] || up[o.IP] || up[o.IP6]) {
+				again.Put = append(again.Put, o)
+			}
+		}
+		if again.Put != nil {
+			c.entries = append(c.entries, again)
+		}
 	}
 }
 

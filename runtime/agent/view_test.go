@@ -211,6 +211,7 @@ func TestAGuestThatBecomesATaskKeepsItsEntries(t *testing.T) {
 	v.apply(event(t, ledger.EndpointKey(e), e), &c)
 	c = changes{}
 	v.apply(event(t, ledger.GuestKey(e), nil), &c)
+	v.settle(&c)
 	if n := len(c.entries); n == 0 || len(c.entries[n-1].Put) != 1 {
 		t.Errorf("the task's entries are not written after the guest's are dropped: %+v", c.entries)
 	}
@@ -221,5 +222,20 @@ func TestAGuestThatBecomesATaskKeepsItsEntries(t *testing.T) {
 	v.apply(event(t, ledger.EndpointKey(e), nil), &c)
 	if len(c.entries) != 1 || len(c.entries[0].Drop) != 1 {
 		t.Errorf("the last one's entries are not dropped: %+v", c.entries)
+	}
+}
+
+func TestAnAddressThatChangesHandsInOneRevisionKeepsItsEntries(t *testing.T) {
+	v := twoHosts(t)
+	old, heir := at("you", "10.1.0.9"), at("you", "10.1.0.9")
+	old.Container, heir.Container = "old", "heir"
+	var c changes
+	v.apply(event(t, ledger.EndpointKey(old), old), &c)
+	c = changes{}
+	v.apply(event(t, ledger.EndpointKey(heir), heir), &c) // the store tells of what is put before what is deleted
+	v.apply(event(t, ledger.EndpointKey(old), nil), &c)
+	v.settle(&c)
+	if n := len(c.entries); n == 0 || len(c.entries[n-1].Put) != 1 || c.entries[n-1].Drop != nil {
+		t.Errorf("the heir's entries do not come last: %+v", c.entries)
 	}
 }
