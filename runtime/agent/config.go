@@ -66,8 +66,6 @@ type Member struct {
 	ID string `json:"id,omitempty"`
 	// Began says that it has served: from then on it does not begin without data.
 	Began bool `json:"began,omitempty"`
-	// Alone makes it, once, from its data the only member of the store: when most of the others are lost for ever.
-	Alone bool `json:"alone,omitempty"`
 }
 
 // ReadConfig reads an agent's configuration.

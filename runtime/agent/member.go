@@ -120,7 +120,7 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 		var err error
 		server, err = embedded.Start(ctx, embedded.Config{
 			Name: m.Name, DataDir: k.dir(m), ClientURL: m.ClientURL, PeerURL: m.PeerURL, Initial: m.Initial, Token: m.Token,
-			Joins: m.ID != "", Alone: m.Alone, Gate: k.gate,
+			Joins: m.ID != "", Gate: k.gate,
 			CAFile: k.files.CA, CertFile: k.files.Cert, KeyFile: k.files.Cert, Log: os.Stderr,
 		})
 		if errors.Is(err, embedded.ErrDataGone) {
@@ -159,7 +159,7 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 // serves notes that a member runs, and clears away the data of those before it.
 func (k *keeper) serves(m Member, id string) {
 	own := m
-	own.Began, own.Alone = true, false
+	own.Began = true
 	k.settings.update(func(c *Config) {
 		if c.Store.Member != nil && c.Store.Member.ID == m.ID {
 			c.Store.Member = &own

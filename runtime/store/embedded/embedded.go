@@ -54,8 +54,6 @@ type Config struct {
 	Initial map[string]string
 	// Joins says that the cluster exists and has been told of this member.
 	Joins bool
-	// Alone makes the member, from its data, the only one of the cluster: for when most of the others are lost for ever.
-	Alone bool
 	Token string // cluster ID: members of another cluster are refused
 	// CAFile, CertFile and KeyFile are PEM files: the cluster's authority and this host's certificate, which must hold
 	// store.ServerName. Both listeners take only clients with a certificate of the same authority. The certificate is
@@ -186,7 +184,6 @@ func (cfg Config) etcd(streams *streams, gate *identity.Gate) (*embed.Config, er
 	if cfg.Joins {
 		ec.ClusterState = embed.ClusterStateFlagExisting
 	}
-	ec.ForceNewCluster = cfg.Alone
 
 	ec.ClientTLSInfo, ec.PeerTLSInfo = cfg.tls(), cfg.tls()
 	ec.TlsMinVersion = "TLS1.3"

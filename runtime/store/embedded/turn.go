@@ -28,7 +28,7 @@ func (cfg Config) awaitTurn(ctx context.Context) error {
 		urls = append(urls, u)
 	}
 	first := slices.Min(urls)
-	if _, err := os.Stat(filepath.Join(cfg.DataDir, "member")); err == nil || first == cfg.Initial[cfg.Name] || cfg.Joins || cfg.Alone {
+	if _, err := os.Stat(filepath.Join(cfg.DataDir, "member")); err == nil || first == cfg.Initial[cfg.Name] || cfg.Joins {
 		return nil
 	}
 	tlsConfig, err := cfg.tls().ClientConfig()
