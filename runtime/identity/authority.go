@@ -38,7 +38,7 @@ const (
 	AuthorityLife = 10 * 365 * 24 * time.Hour
 	Life          = 90 * 24 * time.Hour
 	// clockSkew is how far behind another host's clock may be and still find a fresh certificate valid.
-	clockSkew = time.Hour
+	clockSkew = 24 * time.Hour
 )
 
 // KeyPair is a certificate and its private key, both PEM. The key is PKCS #8.
