@@ -140,12 +140,12 @@ func engineNetworks(w *world) []string {
 
 func TestAStoreIsMovedWithItsAgents(t *testing.T) {
 	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
+	url := startEtcd(t, l.Hosts()[1], t.TempDir()).url // before the world, whose clean-up needs it
 	w := newWorld(t, l, rebuiltCompose)
 	w.must("up", "-d")
 	w.write("token", "of great secrecy")
 	w.must("secret", "create", "token", "token")
 	before, running := w.records(), ids(w.ps())
-	url := startEtcd(t, l.Hosts()[1], t.TempDir()).url
 	moved := "BERTH_INVENTORY=" + l.WriteInventory(t, func(i *lab.Inventory) { i.Store = url })
 
 	// Killed while it switches the agents over, the same command again completes it.

@@ -21,7 +21,8 @@ import (
 //
 // A member begins without data only when the cluster begins with it, or when the record says that it is on its way in.
 // One that has had a vote and lost its data must not vote again: it would have forgotten what it voted for. That is
-// reported, and the command line replaces it by a new one. Data is removed only when etcd itself says that the member
+// reported, and the command line replaces it by a new one; when all members have lost theirs, nobody is left to be contradicted, and
+// the store begins anew (memberempty.go). Data is removed only when etcd itself says that the member
 // was removed, never because of a record, which may be one that was restored from a backup.
 type keeper struct {
 	settings *settings
@@ -93,6 +94,12 @@ func (k *keeper) run(ctx context.Context) {
 			}
 			k.log.Error("store member does not start: its data is gone; the next \"berth up\" replaces it", "folder", k.dir(*want))
 			k.report(&ledger.StoreMember{ID: want.ID, Problem: dataGone})
+			if want.ID == "" && k.gate != nil {
+				if k.allEmpty(ctx, *want, woken) {
+					k.runOne(ctx, *want, woken)
+				}
+				continue
+			}
 		}
 		select {
 		case <-ctx.Done():
