@@ -77,6 +77,7 @@ func (w *world) onEngines() {
 	const config = "/etc/docker/daemon.json"
 	run(w.t, two, "sh", "-c", `echo '{"live-restore": true}' >`+config)
 	w.restart(two)
+	w.repaired(time.Now(), nil) // without live-restore yet, this ended the containers
 	w.fault("dockerd restarted with live-restore", func(t *testing.T) time.Time {
 		began := time.Now()
 		w.restart(two)
