@@ -114,7 +114,9 @@ func (w *world) berth(args ...string) result {
 	cmd := w.command(ctx, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	began := time.Now()
 	err := cmd.Run()
+	tellSlow(w.t, began, "for berth "+strings.Join(args, " "))
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		w.t.Fatalf("berth %v: %v", args, err)
@@ -254,7 +256,17 @@ func (w *world) onHosts(args ...string) map[string]string {
 // eventually waits until cond is true; it says what it waited for when that does not come.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
+	began := time.Now()
 	if !lab.Happens(cond) {
 		t.Fatalf("did not happen within %s: %s", lab.Patience, what)
+	}
+	tellSlow(t, began, "until "+what)
+}
+
+// tellSlow logs what took long, for whoever looks where a test's time goes.
+func tellSlow(t *testing.T, began time.Time, what string) {
+	t.Helper()
+	if took := time.Since(began); took > 2*time.Second {
+		t.Logf("%.1f s %s", took.Seconds(), what)
 	}
 }

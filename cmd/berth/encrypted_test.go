@@ -222,15 +222,16 @@ func TestAHostThatWasAwayWorksAgainAndAClosedPortIsTold(t *testing.T) {
 	s.on(s.two, "docker", "start", "berth-agent")
 	eventually(t, "two is reached under new keys", func() bool { return s.reaches(s.safe, secretFill) })
 
-	// It loses power, and with it its key. When it is back, its port is closed.
+	// It loses power, and with it its key. When it is back, nothing comes from it: said to the other host, because this
+	// one's agent may be up before a rule is.
+	rule := []string{"INPUT", "-s", s.two.Address(), "-p", "udp", "--dport", "23581", "-j", "DROP"}
+	s.on(s.one, append([]string{"iptables", "-I"}, rule...)...)
 	if err := s.two.PowerOff(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.two.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	rule := []string{"INPUT", "-p", "udp", "--dport", "23581", "-j", "DROP"}
-	s.on(s.two, append([]string{"iptables", "-I"}, rule...)...)
 	s.must("up", "-d")
 	eventually(t, "the host that is not reached is named", func() bool {
 		r := s.must("hosts")
@@ -239,7 +240,7 @@ func TestAHostThatWasAwayWorksAgainAndAClosedPortIsTold(t *testing.T) {
 	if log := s.on(s.one, "sh", "-c", "docker logs berth-agent 2>&1"); !strings.Contains(log, "no WireGuard handshake completes") {
 		t.Errorf("the agent's log does not say it:\n%s", log)
 	}
-	s.on(s.two, append([]string{"iptables", "-D"}, rule...)...)
+	s.on(s.one, append([]string{"iptables", "-D"}, rule...)...)
 	eventually(t, "two is reached after a power cut", func() bool { return s.reaches(s.safe, secretFill) })
 }
 

@@ -77,6 +77,10 @@ func (e *UnreachableError) sentence(err error) string {
 	switch {
 	case err == nil:
 		return fmt.Sprintf("no answer in %s", e.Timeout)
+	case hungUp(err) && e.TLS:
+		return "it hung up; does it speak TLS?"
+	case hungUp(err):
+		return "it hung up; does it want TLS?"
 	case errors.As(err, &errno) && errno != syscall.ETIMEDOUT:
 		return errno.Error()
 	case errors.As(err, &dns) && dns.IsNotFound:
@@ -85,16 +89,18 @@ func (e *UnreachableError) sentence(err error) string {
 		return "it does not speak TLS"
 	case refusal(err) != nil:
 		return "it refused our certificate (" + refusal(err).Error() + ")"
-	case errors.Is(err, io.EOF) && e.TLS:
-		return "it hung up; does it speak TLS?"
-	case errors.Is(err, io.EOF):
-		return "it hung up; does it want TLS?"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Sprintf("no answer in %s", e.Timeout)
 	}
 	// Only the first line: a relay's error may carry a whole output.
 	first, _, _ := strings.Cut(err.Error(), "\n")
 	return first
+}
+
+// hungUp reports whether a server took the connection and ended it. Which of these it is depends on what of ours it had
+// not read yet.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // unreachable is the error of an Open that tried for so long.
