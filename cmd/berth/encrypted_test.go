@@ -69,7 +69,7 @@ func (s *secrecy) vni(network string) uint32 {
 
 // reaches says whether one gets an answer of two, to a packet filled with a byte.
 func (s *secrecy) reaches(to netip.Addr, fill byte) bool {
-	_, err := s.one.Run(s.t.Context(), "docker", "exec", s.container("one", 1), "ping", "-c", "1", "-w", "1", "-s", "400", "-p", fmt.Sprintf("%x", fill), to.String())
+	_, err := s.one.Run(s.t.Context(), "docker", "exec", s.container("one", 1), "ping", "-c", "1", "-W", "1", "-s", "400", "-p", fmt.Sprintf("%x", fill), to.String())
 	return err == nil
 }
 
@@ -136,7 +136,7 @@ func TestAnEncryptedNetworkShowsNothingToTheWire(t *testing.T) {
 		quiet(when)
 	}
 	reached("after up")
-	if out, err := s.exec(s.container("one", 1), "ping", "-c", "1", "-w", "5", "two"); err != nil {
+	if out, err := s.exec(s.container("one", 1), "ping", "-c", "1", "-W", "5", "two"); err != nil {
 		t.Errorf("not by name: %v: %s", err, out)
 	}
 	eventually(t, "the plain network is heard", func() bool {

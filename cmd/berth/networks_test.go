@@ -37,7 +37,7 @@ func (w *world) says(container string, texts []string, args ...string) {
 func (w *world) reaches(from, to string) {
 	w.t.Helper()
 	eventually(w.t, from+" reaches "+to, func() bool {
-		_, err := w.exec(from, "ping", "-c", "1", "-w", "1", to)
+		_, err := w.exec(from, "ping", "-c", "1", "-W", "1", to)
 		return err == nil
 	})
 }
@@ -99,7 +99,7 @@ networks:
 			continue
 		}
 		w.reaches(both, h.Address())
-		if out, err := w.exec(inside, "ping", "-c", "1", "-w", "1", h.Address()); err == nil {
+		if out, err := w.exec(inside, "ping", "-c", "1", "-W", "1", h.Address()); err == nil {
 			t.Errorf("from an internal network alone another machine is reached: %s", out)
 		}
 	}
@@ -165,7 +165,7 @@ func TestNetworksStandBesideSwarmsAndOthersRules(t *testing.T) {
 	}
 	w.must("up", "-d")
 	swarm := func() bool {
-		_, err := first.Run(t.Context(), "docker", "exec", "swarm-host1", "ping", "-c", "1", "-w", "1", "swarm-host2")
+		_, err := first.Run(t.Context(), "docker", "exec", "swarm-host1", "ping", "-c", "1", "-W", "1", "swarm-host2")
 		return err == nil
 	}
 	w.reaches(w.container("web", 1), w.container("web", 2))

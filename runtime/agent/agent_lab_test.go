@@ -40,7 +40,7 @@ func (b *bed) pair() (web, db placement.Endpoint) {
 
 // pings reports whether one packet gets there and back.
 func (b *bed) pings(from placement.Endpoint, to netip.Addr) bool {
-	_, err := b.inside(from, "ping", "-c", "1", "-w", "1", to.String())
+	_, err := b.inside(from, "ping", "-c", "1", "-W", "1", to.String())
 	return err == nil
 }
 
@@ -61,7 +61,7 @@ func TestContainersOfTwoHostsReachEachOtherByName(t *testing.T) {
 	for _, name := range []string{"db", "db.shop", "shop-db-1", "tasks.db", "DB"} {
 		b.eventually(name+" resolves", func() bool { return b.resolves(web, name, db) })
 	}
-	if out, err := b.inside(web, "ping", "-c", "3", "-w", "5", "db"); err != nil {
+	if out, err := b.inside(web, "ping", "-c", "3", "-W", "5", "db"); err != nil {
 		t.Errorf("ping: %v\n%s", err, out)
 	}
 	b.eventually("web resolves on the other host", func() bool { return b.resolves(db, "web", web) })

@@ -24,6 +24,7 @@ type encryption struct {
 	again    bool // something changed meanwhile
 	looked   bool // in this life: without it, one of an earlier life may be there
 	standing bool
+	link     int              // index of the device's link
 	mtu      int              // of the device
 	record   ledger.WireGuard // what this host says of it; empty while it does not stand
 	key      wireguard.Key    // private, in use; kept in case the device's process dies
@@ -108,7 +109,7 @@ func (a *agent) atDevice(ctx context.Context, f func(context.Context) (*deviceRe
 func (a *agent) finishDevice(ctx context.Context, r *deviceResult, err error) {
 	e := &a.encryption
 	e.busy = false
-	before, stood := e.record, e.standing
+	before, stood, link := e.record, e.standing, e.link
 	switch {
 	case err != nil:
 		if r.rekeyed { // the device is asked next which key it has
@@ -135,7 +136,7 @@ func (a *agent) finishDevice(ctx context.Context, r *deviceResult, err error) {
 	if !reflect.DeepEqual(before, e.record) {
 		a.refresh()
 	}
-	if e.standing != stood || before.Generation != e.record.Generation || err != nil {
+	if e.standing != stood || e.link != link || before.Generation != e.record.Generation || err != nil {
 		a.compare(ctx)
 	}
 	if e.again || r.rekeyed {
@@ -152,7 +153,7 @@ func (a *agent) found(ctx context.Context, r *deviceResult) {
 		a.adopt(r.status.Key)
 	}
 	e.looked, e.standing, e.problem, e.pause = true, true, "", 0
-	e.mtu, e.peers, e.hosts = r.want.MTU, r.want.Peers, r.hosts
+	e.link, e.mtu, e.peers, e.hosts = r.status.Link, r.want.MTU, r.want.Peers, r.hosts
 	e.record.Port, e.record.Kernel, e.record.Accepts = r.want.Port, r.status.Kernel, nil
 	since, fresh := map[wireguard.Key]time.Time{}, false
 	for _, p := range e.peers {

@@ -62,7 +62,7 @@ func TestPathsAreProbedAndNetworksFollow(t *testing.T) {
 		}
 	}
 	b.eventually("a container that was made for more gets large packets through", func() bool {
-		_, err := b.inside(web, "ping", "-c", "1", "-w", "2", "-s", "1400", db.IP.String())
+		_, err := b.inside(web, "ping", "-c", "1", "-W", "2", "-s", "1400", db.IP.String())
 		return err == nil
 	})
 

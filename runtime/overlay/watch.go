@@ -62,7 +62,7 @@ func (o *Overlay) matters(b []byte) bool {
 		case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 			// A port's own messages have the bridge family and no kind.
 			l, ok := parseLink(body)
-			found = found || ok && (l.Kind == "bridge" || l.Kind == "vxlan" || kind == unix.RTM_NEWLINK && l.orphan())
+			found = found || ok && (l.Kind == "bridge" || l.Kind == "vxlan" || l.Kind == "wireguard" || l.Kind == "tun" || kind == unix.RTM_NEWLINK && l.orphan())
 		case unix.RTM_DELADDR:
 			_, addr, ok := parseAddr(body)
 			found = found || ok && !addr.IsLinkLocalUnicast()

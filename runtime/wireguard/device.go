@@ -274,7 +274,7 @@ func portFree(port int) error {
 }
 
 func statusOf(have *wgtypes.Device, link netlink.Link) Status {
-	s := Status{Kernel: link.Type() == "wireguard", Key: have.PrivateKey, Peers: map[Key]PeerStatus{}}
+	s := Status{Link: link.Attrs().Index, Kernel: link.Type() == "wireguard", Key: have.PrivateKey, Peers: map[Key]PeerStatus{}}
 	for _, p := range have.Peers {
 		st := PeerStatus{Handshake: p.LastHandshakeTime}
 		if p.Endpoint != nil {

@@ -91,6 +91,7 @@ type PeerStatus struct {
 
 // Status is how the device is.
 type Status struct {
+	Link   int  // the link's index: another one means that the device was made anew, and all that stood on it is gone
 	Kernel bool // the kernel's own WireGuard
 	Key    Key  // private
 	Peers  map[Key]PeerStatus
