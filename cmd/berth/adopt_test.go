@@ -2,10 +2,12 @@ package main_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,23 +53,33 @@ volumes:
   data: {labels: {keep: "yes"}}
 `
 
-// compose builds the docker compose that fixtures/bench pins, once a machine.
+// compose is the docker compose that fixtures/bench pins.
 func compose(t *testing.T) string {
 	t.Helper()
+	path, err := buildPeer()
+	if err != nil {
+		t.Fatalf("build docker compose: %v", err)
+	}
+	return path
+}
+
+// buildPeer builds it, once a machine.
+var buildPeer = sync.OnceValues(func() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	path := filepath.Join(cache, "berth-tests", "docker-compose")
 	cmd := exec.Command("go", "run", ".", "peer", "-o", path)
 	cmd.Dir = filepath.Join("..", "..", "fixtures", "bench")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build docker compose: %v\n%s", err, out)
+		return "", fmt.Errorf("%w\n%s", err, out)
 	}
-	return path
-}
+	return path, nil
+})
 
 func TestDockerComposesProjectIsAdoptedAndItStillUnderstandsBerths(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(1), lab.Images("web", "busybox"))
 	w := newWorld(t, nil, adoptCompose)
 	w.lab = l

@@ -84,6 +84,7 @@ func (e *etcdServer) kill() {
 }
 
 func TestWithTheStoreAwayTrafficFlowsAndCommandsSaySo(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
 	etcd := startEtcd(t, l.Hosts()[0], t.TempDir())
 	w := newWorld(t, l, base+`

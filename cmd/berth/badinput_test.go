@@ -17,6 +17,7 @@ services:
 `
 
 func TestBadInputGetsOneSentenceWithoutAnyHost(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name      string
 		compose   string
@@ -73,6 +74,7 @@ func TestBadInputGetsOneSentenceWithoutAnyHost(t *testing.T) {
 }
 
 func TestBadInputOnRealHostsGetsOneSentenceAndLosesNothing(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, oneService)
 	w.must("up", "-d")

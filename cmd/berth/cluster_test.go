@@ -24,6 +24,7 @@ func threeHosts(t *testing.T, compose string) *world {
 }
 
 func TestDependentsWaitForTheirConditionsAcrossHosts(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, base+`
 services:
   migrate:
@@ -54,6 +55,7 @@ services:
 }
 
 func TestAFailedDependencyFailsTheCommandAndReleasesNobody(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, base+`
 services:
   job:
@@ -82,6 +84,7 @@ services:
 }
 
 func TestLogsOfAllHostsComeInTimeOrder(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, base+`
 services:
   talk:
@@ -112,6 +115,7 @@ services:
 }
 
 func TestNamesStayOnTheirNetworks(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, base+`
 services:
   front: {<<: *base, networks: [front]}
@@ -136,6 +140,7 @@ networks: {front: , back: {internal: true}}
 }
 
 func TestProgressAsJSONIsOneObjectALine(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, oneService)
 	r := w.must("--progress", "json", "up", "-d")
 	started := false
@@ -155,6 +160,7 @@ func TestProgressAsJSONIsOneObjectALine(t *testing.T) {
 }
 
 func TestAPlanIsPrintedAndNothingIsDone(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, oneService)
 	for _, args := range [][]string{{"plan"}, {"up", "-d", "--dry-run"}} {
 		if r := w.must(args...); !strings.Contains(r.out, "create web.1 on host") || !strings.Contains(r.out, "start web.1 on host") {
@@ -167,6 +173,7 @@ func TestAPlanIsPrintedAndNothingIsDone(t *testing.T) {
 }
 
 func TestPartialStartsWhatFits(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, base+`
 services:
   web:
@@ -185,6 +192,7 @@ services:
 }
 
 func TestAGlobalServiceHasOneTaskOnEachHost(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, base+`
 services:
   probe:
@@ -202,6 +210,7 @@ services:
 }
 
 func TestHostsShowsWhatIsReservedOfThem(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, base+`
 services:
   web:
@@ -239,6 +248,7 @@ services:
 }
 
 func TestConfigAndVersionNeedNoHost(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil, oneService)
 	if r := w.must("config"); !strings.Contains(r.out, "image: berth-lab/busybox:1") || !strings.Contains(r.out, "name: "+w.project) {
 		t.Error(r)
@@ -252,6 +262,7 @@ func TestConfigAndVersionNeedNoHost(t *testing.T) {
 }
 
 func TestAnAttachedUpDoesNotKeepOthersOut(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, strings.Replace(oneService, "sleep 1000", `["sh", "-c", "echo here; exec sleep 1000"]`, 1))
 	cmd := w.command(t.Context(), "up")
 	var out syncBuffer

@@ -18,6 +18,7 @@ import (
 // "$ ": variables, then the arguments, then perhaps "< FILE" for standard input. cd=FOLDER is the folder to be in.
 
 func TestConfigPrintsWhatDockerComposePrintsByteForByte(t *testing.T) {
+	t.Parallel()
 	peer := compose(t)
 	archives, err := filepath.Glob("testdata/config/*.txtar")
 	if err != nil || len(archives) == 0 {
@@ -53,6 +54,7 @@ func TestConfigPrintsWhatDockerComposePrintsByteForByte(t *testing.T) {
 }
 
 func TestConfigOfTheSampleProjectsIsDockerComposes(t *testing.T) {
+	t.Parallel()
 	peer := compose(t)
 	projects, err := filepath.Glob(filepath.Join("..", "..", "fixtures", "projects", "*"))
 	if err != nil || len(projects) == 0 {

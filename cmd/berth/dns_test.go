@@ -41,6 +41,7 @@ func nameServer(t *testing.T, at netip.Addr, answer string, names ...string) {
 
 // A service's own name servers are asked for what the cluster does not know, from the container's place in the network.
 func TestAServicesOwnNameServersAnswerWhatTheClusterDoesNotKnow(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, base)
 	server := w.lab.Machine()
 	w.write("compose.yml", base+`

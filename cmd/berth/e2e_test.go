@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	cacheDir = filepath.Join(dir, "cache")
 	code := lab.Main(m)
 	os.RemoveAll(dir)
 	os.Exit(code)
@@ -57,9 +58,6 @@ func newWorld(t *testing.T, l *lab.Lab, compose string) *world {
 	w := &world{t: t, lab: l, dir: t.TempDir()}
 	w.project = "t" + strings.ToLower(strings.NewReplacer("/", "", "_", "").Replace(t.Name()))
 	w.project = w.project[:min(len(w.project), 20)]
-	if cacheDir == "" {
-		cacheDir = filepath.Join(filepath.Dir(binary), "cache")
-	}
 	w.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, "XDG_CACHE_HOME=" + cacheDir, "COMPOSE_PROJECT_NAME=" + w.project,
 	}

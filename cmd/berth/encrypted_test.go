@@ -120,6 +120,7 @@ func (s *secrecy) stream(fill byte, work func()) (sent, answered int) {
 const secretFill, openFill, forgedFill = 0xa7, 0xb6, 0xc5
 
 func TestAnEncryptedNetworkShowsNothingToTheWire(t *testing.T) {
+	t.Parallel()
 	s := newSecrecy(t)
 	wires := []*capture{listenOn(t, s.one, "eth0", marked(secretFill), marked(openFill)), listenOn(t, s.two, "eth0", marked(secretFill), marked(openFill))}
 	quiet := func(when string) {
@@ -215,6 +216,7 @@ func (s *secrecy) gone() {
 }
 
 func TestAHostThatWasAwayWorksAgainAndAClosedPortIsTold(t *testing.T) {
+	t.Parallel()
 	s := newSecrecy(t)
 	eventually(t, "two is reached", func() bool { return s.reaches(s.safe, secretFill) })
 	s.on(s.two, "docker", "stop", "-t", "0", "berth-agent")
@@ -245,6 +247,7 @@ func TestAHostThatWasAwayWorksAgainAndAClosedPortIsTold(t *testing.T) {
 }
 
 func TestEncryptionIsChosenWhenANetworkIsMade(t *testing.T) {
+	t.Parallel()
 	s := &secrecy{world: threeHosts(t, encryptedCompose)}
 	s.must("up", "-d")
 	for _, value := range []string{`"false"`, `""`} {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestFollowedLogsGoOnWithWhatStartsAndEndWithTheLast(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, `
 services:

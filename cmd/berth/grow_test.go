@@ -19,6 +19,7 @@ volumes: {data: }
 
 // What one host has run, with docker compose or with berth, goes on over a cluster once there is an inventory.
 func TestAProjectGrowsFromOneHostOntoACluster(t *testing.T) {
+	t.Parallel()
 	peer := compose(t)
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	for name, first := range map[string]string{"berth": binary, "docker compose": peer} {

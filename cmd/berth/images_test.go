@@ -101,6 +101,7 @@ func megabytes(before, after map[string]int64) map[string]int64 {
 }
 
 func TestBuiltImagesGoFromEngineToEngineOnlyWhereTheyRunAndOnlyOnce(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	warm := newWorld(t, l, base+"services: {first: *base}")
 	warm.must("up", "-d") // the agents are no part of what is measured
@@ -153,6 +154,7 @@ func (w *world) withRegistry(r *lab.Registry, password string) {
 }
 
 func TestBuiltImagesGoThroughTheInventorysRegistry(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	r := l.Registry(t, l.Hosts()[2])
 	w := newWorld(t, l, salted(t, builtCompose))
@@ -199,6 +201,7 @@ func TestBuiltImagesGoThroughTheInventorysRegistry(t *testing.T) {
 }
 
 func TestPushAndPullOneDigestForAllHosts(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	r := l.Registry(t, l.Hosts()[2])
 	const compose = `
@@ -296,6 +299,7 @@ func (w *world) upUntilSent(bytes int64, strike func()) result {
 }
 
 func TestABrokenTransferLeavesNothingHalfMadeAndIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, salted(t, bigCompose))
 	w.project, w.env = "broken", append(w.env, "COMPOSE_PROJECT_NAME=broken")
@@ -373,6 +377,7 @@ func (w *world) noScraps(t *testing.T, nameless map[string][]string) {
 }
 
 func TestAFullDiskOnOneHostIsOneSentenceAndTheOthersGoOn(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, salted(t, builtCompose))
 	w.project, w.env = "full", append(w.env, "COMPOSE_PROJECT_NAME=full")

@@ -41,6 +41,7 @@ var notCompared = map[string]string{
 }
 
 func TestContainersAreWhatDockerComposeMakesOfTheSameFile(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(1), lab.Images("web", "busybox"))
 	text, err := os.ReadFile("testdata/keys/compose.yml")
 	if err != nil {

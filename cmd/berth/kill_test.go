@@ -54,6 +54,7 @@ func (w *world) killed(after time.Duration, args ...string) {
 }
 
 func TestUpKilledWhileItMakesTheClusterConvergesWhenRunAgain(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
 	w := newWorld(t, l, fmt.Sprintf(killCompose, 1, 3, 1))
 	seed := rand.Uint64()
@@ -76,6 +77,7 @@ func TestUpKilledWhileItMakesTheClusterConvergesWhenRunAgain(t *testing.T) {
 }
 
 func TestUpKilledAtAnyMomentConvergesWhenRunAgain(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, "")
 	seed := rand.Uint64()

@@ -36,6 +36,7 @@ func (w *world) sockets(h *lab.Host) []socket {
 }
 
 func TestNothingListensThatLetsStrangersIn(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, spread)
 	w.must("up", "-d")

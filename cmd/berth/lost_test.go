@@ -24,6 +24,7 @@ services:
 `
 
 func TestAHostThatDoesNotAnswerIsNamedAndItsTasksAreNotStartedTwice(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, lostCompose)
 	w.must("up", "-d")
@@ -72,6 +73,7 @@ func TestAHostThatDoesNotAnswerIsNamedAndItsTasksAreNotStartedTwice(t *testing.T
 }
 
 func TestCommandsThatFollowNameALostHostAndGoOnWithTheOthers(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, `
 services:
@@ -181,6 +183,7 @@ func (s *syncBuffer) String() string {
 }
 
 func TestContainersAreStoppedAndStartedOnTheHostsThatAnswerWithoutAStoreToo(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, lostCompose)
 	w.must("up", "-d")

@@ -81,6 +81,7 @@ services:
 `
 
 func TestAStoreGrowsToThreeMembersWithTheThirdHost(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
 	w := newWorld(t, l, spread)
 	w.inventory("host1", "host2")
@@ -160,6 +161,7 @@ func (w *world) log(host string) string {
 }
 
 func TestAHostThatLeavesIsReplacedInTheStoreAndRefused(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(4), lab.Images("busybox"))
 	w := newWorld(t, l, spread)
 	w.must("up", "-d")

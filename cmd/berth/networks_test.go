@@ -43,6 +43,7 @@ func (w *world) reaches(from, to string) {
 }
 
 func TestNetworksAreAsTheFileSaysOnThreeHosts(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
 	w := newWorld(t, l, base+`
 services:
@@ -125,6 +126,7 @@ networks:
 }
 
 func TestNetworksStandBesideSwarmsAndOthersRules(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(2), lab.Images("busybox"))
 	first, err := l.Host("host1")
 	if err != nil {

@@ -39,6 +39,7 @@ volumes: {data: }
 `
 
 func TestOneHostNeedsNoAgentAndNoStore(t *testing.T) {
+	t.Parallel()
 	w := oneHost(t, pair, "busybox")
 	w.must("up", "-d")
 	before := ids(w.ps())
@@ -81,6 +82,7 @@ func TestOneHostNeedsNoAgentAndNoStore(t *testing.T) {
 }
 
 func TestAttachedUpShowsOutputAndStopsAtAnInterrupt(t *testing.T) {
+	t.Parallel()
 	w := oneHost(t, pair, "busybox")
 	cmd := w.command(t.Context(), "up")
 	out, err := cmd.StdoutPipe()
@@ -111,6 +113,7 @@ func TestAttachedUpShowsOutputAndStopsAtAnInterrupt(t *testing.T) {
 }
 
 func TestAttachedUpEndsWithItsContainers(t *testing.T) {
+	t.Parallel()
 	w := oneHost(t, `
 services:
   job:

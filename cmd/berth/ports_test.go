@@ -130,6 +130,7 @@ func (w *world) tasks(service string) map[string]string {
 }
 
 func TestAPortInModeIngressIsAnsweredByEveryHost(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, fmt.Sprintf(portsFile, 1))
 	dropping(t, w)
 	before := map[string]string{}
@@ -274,6 +275,7 @@ func callAll(t *testing.T, l *lab.Lab, f func()) []error {
 }
 
 func TestNoCallIsLostWhileAServiceIsScaled(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, fmt.Sprintf(portsFile, 3))
 	dropping(t, w)
 	w.must("up", "-d", "--wait")
@@ -288,6 +290,7 @@ func TestNoCallIsLostWhileAServiceIsScaled(t *testing.T) {
 }
 
 func TestAPortInModeIngressIsOneServices(t *testing.T) {
+	t.Parallel()
 	w := threeHosts(t, base+`
 services:
   web: {<<: *base, ports: [{target: 80, published: 18081, mode: ingress}]}

@@ -10,11 +10,13 @@ import (
 func sameNames(*testing.T, *world) {}
 
 func TestTheTutorialRunsOverTLS(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.TLS(), lab.Images("web"))
 	tutorial(t, newWorld(t, l, sample(t, "tutorial/docker-compose.yml")), sameNames)
 }
 
 func TestTheTutorialRunsOverSSH(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.SSH(), lab.Images("web"))
 	tutorial(t, newWorld(t, l, sample(t, "tutorial/docker-compose.yml")), sameNames)
 }

@@ -105,6 +105,7 @@ func each(t *testing.T, l *lab.Lab, args ...string) {
 }
 
 func TestAnEmbeddedStoreThatLostItsDataIsRebuiltFromWhatTheHostsRun(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, rebuiltCompose)
 	w.must("up", "-d")
@@ -133,6 +134,7 @@ func TestAnEmbeddedStoreThatLostItsDataIsRebuiltFromWhatTheHostsRun(t *testing.T
 }
 
 func TestAnExternalStoreThatIsEmptiedIsRebuiltWhileEverythingRuns(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
 	url := startEtcd(t, l.Hosts()[0], t.TempDir()).url
 	w := newWorld(t, l, rebuiltCompose)

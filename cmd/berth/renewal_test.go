@@ -13,6 +13,7 @@ import (
 
 // Certificates that live for half a minute stand for those that live for three months.
 func TestCertificatesAreRenewedBeforeTheyEnd(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(2), lab.Images("busybox"))
 	w := newWorld(t, l, base+`
 services:

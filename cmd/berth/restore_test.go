@@ -15,6 +15,7 @@ import (
 )
 
 func TestABackupIsRestoredAndWhatRunsWins(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, rebuiltCompose)
 	w.must("up", "-d")
@@ -139,6 +140,7 @@ func engineNetworks(w *world) []string {
 }
 
 func TestAStoreIsMovedWithItsAgents(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
 	url := startEtcd(t, l.Hosts()[1], t.TempDir()).url // before the world, whose clean-up needs it
 	w := newWorld(t, l, rebuiltCompose)

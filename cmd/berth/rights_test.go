@@ -36,6 +36,7 @@ const agentRights = `{
 }`
 
 func TestAnAgentHasTheRightsThatItNeedsAndNoMore(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("busybox"))
 	w := newWorld(t, l, spread)
 	w.must("up", "-d")

@@ -14,6 +14,7 @@ import (
 )
 
 func TestTheShopKeepsItsDataAndStartsInOrder(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.KeepAgent(), lab.Images("redis", "nginx", "app"))
 	w := newWorld(t, l, sample(t, "shop/compose.yml"))
 	w.must("up", "-d", "--wait")

@@ -83,6 +83,7 @@ echo $(cat /etc/app.conf) $(stat -c %a /etc/app.conf); cat /etc/app.ini /conf/li
 }
 
 func TestAStackIsTheSameOnWhateverHostAndItsDataIsNeverLost(t *testing.T) {
+	t.Parallel()
 	s := newStack(t)
 	s.run("secret", "create", "stack-kept", "kept")
 	t.Cleanup(func() { s.berth("secret", "rm", "stack-kept") })

@@ -18,6 +18,7 @@ import (
 )
 
 func TestAClusterOnAnEtcdThatIsThereAlready(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.Images("web", "busybox"))
 	if err := lab.InstallForTests(t.Context(), os.Stderr); err != nil {
 		t.Fatal(err)
@@ -74,6 +75,7 @@ func keepsSecrets(t *testing.T, w *world, h *lab.Host, data string) {
 
 // A ZooKeeper and a Consul keep what berth keeps in an etcd, by drivers that have more to do for it.
 func TestAClusterOnAZooKeeperThatIsThereAlready(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.Images("web", "busybox"))
 	if err := lab.InstallZooKeeper(t.Context(), os.Stderr); err != nil {
 		t.Fatal(err)
@@ -99,6 +101,7 @@ func TestAClusterOnAZooKeeperThatIsThereAlready(t *testing.T) {
 }
 
 func TestAClusterOnAConsulThatIsThereAlready(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.Images("web", "busybox"))
 	h := l.Hosts()[0]
 	f := consultest.NewFakeAt(t, listen(t, h, h.Address()+":8500"))

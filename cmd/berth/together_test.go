@@ -11,6 +11,7 @@ import (
 )
 
 func TestUsersWhoMakeTheSameClusterAtOnceShareIt(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
 	var users []*world
 	for i := range 4 {

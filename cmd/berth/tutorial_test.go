@@ -25,6 +25,7 @@ func sample(t *testing.T, name string) string {
 }
 
 func TestTheTutorialRunsAcrossThreeHosts(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.KeepAgent(), lab.Images("web", "busybox"))
 	tutorial(t, newWorld(t, l, sample(t, "tutorial/docker-compose.yml")), names)
 }

@@ -89,7 +89,8 @@ type Network struct {
 	// Filter makes bridged traffic pass the host's firewall, which costs 10–18 % of TCP; needed for icc=false.
 	Filter bool
 	// Gateway is the bridge's address with the subnet's prefix length; the zero value leaves addresses alone. The
-	// engine gives a bridge its address, so set it only once the engine's network is there: it is for repair.
+	// engine gives a bridge its addresses and looks for them when it makes its network, so set it only once that is
+	// there: it is for repair.
 	Gateway  netip.Prefix
 	Gateway6 netip.Prefix // the same for IPv6
 	Peers    []netip.Addr // VTEPs of the other hosts on the network

@@ -140,6 +140,7 @@ func TestReconcileMendsWhatOthersBroke(t *testing.T) {
 			h := w.hosts[0]
 			remote := &container{ip: netip.MustParseAddr("10.128.0.20"), mac: MAC{2, 0x42, 10, 128, 0, 20}, at: w.hosts[1]}
 			s := w.state(h, testVNI, remote)
+			s.Networks[0].Gateway = netip.MustParsePrefix("10.128.0.1/16")
 			h.reconcile(s)
 			want := h.dump(t)
 			inside(t, h.ns, func() {

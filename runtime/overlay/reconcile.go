@@ -158,7 +158,9 @@ func (o *Overlay) mend(nets map[uint32]*Dump, want map[uint32]*Network, r *Repor
 		}
 	}
 	for vni, have := range nets {
-		o.dropLinkLocal(have)
+		if want[vni].Gateway.IsValid() {
+			o.dropLinkLocal(have)
+		}
 		for _, gateway := range []netip.Prefix{want[vni].Gateway, want[vni].Gateway6} {
 			if err := o.ensureGateway(vni, gateway, have); err != nil && r.Failed[vni] == nil {
 				r.Failed[vni] = err

@@ -51,14 +51,12 @@ func (o *Overlay) Watch(ctx context.Context) (<-chan struct{}, error) {
 	return signals, nil
 }
 
-// matters leaves out what happens at every start of a container: its veth.
+// matters leaves out what happens at every start of a container: its veth. It also leaves out new addresses: an engine
+// that starts gives its bridges fe80::1 and then looks whether they have it.
 func (o *Overlay) matters(b []byte) bool {
 	found := false
 	_ = eachMessage(b, func(kind, _ uint16, _ uint32, body []byte) error {
 		switch kind {
-		case unix.RTM_NEWADDR:
-			_, addr, ok := parseAddr(body)
-			found = found || ok && addr == engineLinkLocal
 		case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 			// A port's own messages have the bridge family and no kind.
 			l, ok := parseLink(body)

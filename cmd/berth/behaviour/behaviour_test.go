@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 
 func TestBehaviourOnOneHost(t *testing.T) {
 	t.Parallel() // with the cluster
-	l := lab.Start(t, lab.Hosts(1), lab.Apart("onehost"), lab.Images("busybox", "web"))
+	l := lab.Start(t, lab.Hosts(1), lab.Images("busybox", "web"))
 	behave(t, l, "onehost", "DOCKER_HOST=unix://"+l.Hosts()[0].Socket())
 }
 
