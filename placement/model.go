@@ -480,6 +480,17 @@ type ContainerRecord struct {
 	Endpoints []Endpoint   `json:"endpoints,omitempty"`
 	Pins      []string     `json:"pins,omitempty"`  // engine names of volumes that tie the task to this host
 	Ports     []PortRecord `json:"ports,omitempty"` // of its service
+	// Joins says, by engine network name, how the container is on networks beside its address; without those that it is on
+	// in no special way.
+	Joins map[string]Join `json:"joins,omitempty"`
+}
+
+// Join is how a container is on a network, beside its address: what an engine is told, and forgets when the container is
+// taken off the network.
+type Join struct {
+	DriverOpts      map[string]string `json:"driver_opts,omitempty"`      // of the endpoint
+	GatewayPriority int               `json:"gateway_priority,omitempty"` // engines before 28 do not know it
+	LinkLocal       []string          `json:"link_local,omitempty"`       // addresses
 }
 
 // Network is an overlay network: its address space and members.

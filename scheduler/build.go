@@ -59,7 +59,7 @@ func (u *upper) build() error {
 	}
 	u.oneOffSteps(m)
 	u.publishes(m)
-	u.withdraw()
+	withdraw(&u.g, u.w)
 	u.forgetStep()
 	var err error
 	u.plan.Steps, err = u.g.sorted()

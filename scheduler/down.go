@@ -42,6 +42,7 @@ func Down(project string, p *placement.Project, o *placement.Observation, opts D
 	d.choose()
 	d.sort()
 	removed := d.containers()
+	withdraw(&d.g, d.w)
 	d.record(removed)
 	d.networks(removed)
 	d.images(removed)

@@ -236,23 +236,24 @@ func (u *upper) toAnswer(r placement.PortRecord) []string {
 	return hosts
 }
 
-// withdraw puts a step before each stop of a container that ports in mode ingress lead to.
-func (u *upper) withdraw() {
-	if !u.o.Cluster {
+// withdraw puts a step before each stop of a container that ports in mode ingress lead to, so that no call is on its way
+// to one that ends. A container that does not run is restarted without.
+func withdraw(g *graph, w *view) {
+	if !w.o.Cluster {
 		return
 	}
 	leads := map[string]bool{} // by container ID
-	for i := range u.w.containers {
-		if c := &u.w.containers[i]; len(c.Ingress) > 0 && !c.OneOff {
+	for i := range w.containers {
+		if c := &w.containers[i]; len(c.Ingress) > 0 && !c.OneOff && up(c) {
 			leads[c.ID] = true
 		}
 	}
-	for i := range u.g.steps {
-		s := u.g.steps[i]
-		if s.Kind != Stop || !leads[s.ContainerID] {
+	for i := range g.steps {
+		s := g.steps[i]
+		if s.Kind != Stop && s.Kind != Restart || !leads[s.ContainerID] {
 			continue
 		}
 		w := Step{Kind: Withdraw, Host: s.Host, Task: s.Task, Name: s.Name, ContainerID: s.ContainerID, Why: s.Why}
-		u.g.steps[i].After = []int{u.g.add(w, s.After...)}
+		g.steps[i].After = []int{g.add(w, s.After...)}
 	}
 }

@@ -48,14 +48,15 @@ func TestPlanOfAPortThatEveryHostAnswers(t *testing.T) {
 	s.o.Unanswered = nil
 
 	golden(t, s.change("web", replicas(1)).up(t).downAll(), `
-		0  stop web.1 on a
-		1  remove web.1 on a after 0
-		2  record after 1
-		3  remove network app_front on a after 2
-		4  remove network app_front on b after 2
-		5  remove network app_front on c after 2
-		6  remove network app_front on d after 2
-		7  forget after 3,4,5,6`)
+		0  withdraw web.1 on a
+		1  stop web.1 on a after 0
+		2  remove web.1 on a after 1
+		3  record after 2
+		4  remove network app_front on a after 3
+		5  remove network app_front on b after 3
+		6  remove network app_front on c after 3
+		7  remove network app_front on d after 3
+		8  forget after 4,5,6,7`)
 	if p := s.downAll(); len(p.Change.DropPorts) != 1 {
 		t.Errorf("down forgets %v", p.Change.DropPorts)
 	}
@@ -159,4 +160,22 @@ func TestAMovedTaskIsWithdrawnBeforeItStops(t *testing.T) {
 		5 stop web.2 on b (web.3 on a takes its place) after 4
 		6 remove web.2 on b (web.3 on a takes its place) after 5
 		7 forget after 6`)
+}
+
+// kill and pause are as sudden as they are meant to be, and what does not run has no calls to lose.
+func TestAPublishedTaskIsWithdrawnBeforeItStopsOrRestarts(t *testing.T) {
+	s := world(host("a"), host("b"), service("db"), service("web", replicas(2), on("front"), ingress(80), dependsOn("db", placement.Started))).up(t)
+	golden(t, s.present().Stop(nil, ""), `
+		0 withdraw web.2 on a
+		1 stop web.2 on a after 0
+		2 withdraw web.1 on b
+		3 stop web.1 on b after 2
+		4 stop db.1 on a after 1,3`)
+	s.state("exited", "app-web-2")
+	golden(t, s.present("web").Restart(false, nil), `
+		0 restart web.2 on a
+		1 withdraw web.1 on b
+		2 restart web.1 on b after 1`)
+	golden(t, s.present("web").Kill(KillOptions{}), `
+		0 kill web.1 on b`)
 }

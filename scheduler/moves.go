@@ -202,7 +202,7 @@ func (r *rebalancer) steps() error {
 		}
 	}
 	u.dropSeeds(tasks)
-	u.withdraw()
+	withdraw(&u.g, u.w)
 	u.forgetStep()
 	var err error
 	u.plan.Steps, err = u.g.sorted()

@@ -10,7 +10,7 @@ import (
 
 // Present is the containers of a project that are there, which start, stop, restart, kill, pause, unpause and rm act on.
 // These commands make and place nothing, and change nothing that the store records; but for Clear, they need neither
-// the store nor the project's lock. One Present makes one plan; its methods are pure like Up.
+// the store, where it does not answer, nor the project's lock. One Present makes one plan; its methods are pure like Up.
 //
 // With a file they act on the containers of its services; without one, on all with the project's label. One-off
 // containers are left alone but by Kill.
@@ -104,6 +104,7 @@ func (x *Present) finish(services map[string]bool) *Plan {
 			}
 		}
 	}
+	withdraw(&x.g, x.w)
 	x.plan.Steps, _ = x.g.sorted() // steps wait only for earlier ones: there is no circle
 	return x.plan
 }

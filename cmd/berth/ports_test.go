@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -286,6 +288,20 @@ func TestNoCallIsLostWhileAServiceIsScaled(t *testing.T) {
 	})
 	for _, err := range failed {
 		t.Error(err)
+	}
+	// Where all its tasks end at once there is nobody to call; but what is taken is answered.
+	for _, command := range []string{"restart", "stop"} {
+		t.Run(command, func(t *testing.T) {
+			eventually(t, "the port is answered", func() bool {
+				_, _, err := call(w.lab.Hosts()[2].Address())
+				return err == nil
+			})
+			for _, err := range callAll(t, w.lab, func() { w.must(command) }) {
+				if !errors.Is(err, syscall.ECONNREFUSED) {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }
 

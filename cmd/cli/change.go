@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"berth/cmd/progress"
@@ -157,6 +158,14 @@ func (ss *session) carryOut(ctx context.Context, p *scheduler.Plan) error {
 		var cancel context.CancelFunc
 		ctx, cancel = ss.cluster.WhileLocked(ctx)
 		defer cancel()
+	} else if w.Cluster && slices.ContainsFunc(p.Steps, func(s scheduler.Step) bool { return s.Kind == scheduler.Withdraw }) {
+		records, err := ss.cluster.Withdrawals(ctx, ss.name)
+		if err != nil {
+			ss.display.Warn(cluster.NotWithdrawn(err))
+		} else {
+			defer records.Close()
+			w.Store = records
+		}
 	}
 	limits, err := ss.limits()
 	if err != nil {

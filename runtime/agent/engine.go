@@ -18,5 +18,5 @@ type Engine interface {
 	Events(ctx context.Context) *engine.Events
 	RunWireGuard(ctx context.Context, s engine.WireGuardSpec) error
 	RemoveWireGuard(ctx context.Context) error
-	Rejoin(ctx context.Context, id string, e placement.Endpoint) error
+	Rejoin(ctx context.Context, c engine.ContainerInfo, e placement.Endpoint) error
 }

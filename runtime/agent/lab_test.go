@@ -290,11 +290,14 @@ func (b *bed) run(e placement.Endpoint, health ...string) {
 	c := b.host(e.Host).Client(b.t)
 	_, err := c.Ping(b.t.Context())
 	must(b.t, err)
-	config := &container.Config{Image: lab.Busybox, Cmd: []string{"sleep", "1000"}}
+	how := placement.Join{DriverOpts: map[string]string{"made.with": "this"}}
+	record, err := json.Marshal(placement.ContainerRecord{Joins: map[string]placement.Join{e.Network: how}})
+	must(b.t, err)
+	config := &container.Config{Image: lab.Busybox, Cmd: []string{"sleep", "1000"}, Labels: map[string]string{placement.RecordLabel: string(record)}}
 	if health != nil {
 		config.Healthcheck = &container.HealthConfig{Test: health, Interval: 500 * time.Millisecond, Retries: 1}
 	}
-	place := &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: e.IP.String()}}
+	place := &network.EndpointSettings{DriverOpts: how.DriverOpts, IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: e.IP.String()}}
 	if c.NegotiateAPIVersion(b.t.Context()); versions.LessThan(c.ClientVersion(), "1.44") {
 		config.MacAddress = e.MAC //nolint:staticcheck // the only way on old engines
 	} else {

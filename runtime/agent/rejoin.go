@@ -63,7 +63,7 @@ func (a *agent) reconnect(ctx context.Context, c engine.ContainerInfo, e placeme
 	}
 	a.rejoined[key] = time.Now()
 	a.job(ctx, func(ctx context.Context) result {
-		return result{rejoined: key, container: c.Name, err: a.engine.Rejoin(ctx, c.ID, e)}
+		return result{rejoined: key, container: c.Name, err: a.engine.Rejoin(ctx, c, e)}
 	})
 }
 

@@ -20,6 +20,9 @@ func TestAContainerThatWasTakenOffItsNetworkIsPutBack(t *testing.T) {
 	disconnect()
 	b.eventually("db is on its network again", attached)
 	b.eventually("db is reached at its address again", func() bool { return b.pings(web, db.IP) })
+	if out := b.on(db.Host, "docker", "inspect", "-f", "{{json .NetworkSettings.Networks}}", db.Container); !strings.Contains(out, `"made.with":"this"`) {
+		t.Errorf("the engine has forgotten how db is on its network: %s", out)
+	}
 
 	// What a command does is its business, as long as it has the project's lock.
 	b.put(map[string]any{lock: ledger.Lock{Command: "up"}})

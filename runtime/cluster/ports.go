@@ -41,25 +41,77 @@ func (r *Records) PortAnswered(ctx context.Context, port string, hosts []string)
 	return err
 }
 
-// Withdraw says that a container is about to be stopped, for as long as this command lives or until the container does
-// not run, and waits until no host that is alive sends it anything new. One that takes too long is not waited for.
-func (r *Records) Withdraw(ctx context.Context, host, container string) error {
-	if r.c.lock == nil || r.c.view == nil {
-		return nil
-	}
-	rev, err := r.commit(ctx, store.Txn{Puts: []store.Put{{Key: ledger.WithdrawnKey(host, container), Lease: r.c.lock.lease.ID}}})
-	if err != nil {
-		return fmt.Errorf("withdraw %s in the store: %w", container, err)
-	}
+// Withdrawals prepares the store for a plan that stops containers without the project's lock: what it withdraws comes back
+// at the latest with Close. The store may not answer; it is waited for as long as for hosts.
+func (c *Cluster) Withdrawals(ctx context.Context, project string) (*Records, error) {
 	ctx, cancel := context.WithTimeout(ctx, withdrawTime)
 	defer cancel()
-	_, err = r.answers(ctx, slices.Sorted(maps.Keys(r.c.view.Alive)), func(_ string, a ledger.Answers) (bool, error) {
-		return a.Revision >= rev, nil
-	})
-	if errors.Is(err, context.DeadlineExceeded) {
+	if err := c.Open(ctx, false); err != nil {
+		return nil, err
+	}
+	snap, err := c.store.Get(ctx, ledger.Alive)
+	if err != nil {
+		return nil, err
+	}
+	r := c.Records(project)
+	for _, p := range snap.Pairs {
+		r.alive = append(r.alive, ledger.Split(p.Key, ledger.Alive)...)
+	}
+	if r.lease, err = c.store.Lease(ctx, lockTTL); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// giveBack ends what only this plan withdrew.
+func (r *Records) giveBack() {
+	if r.lease == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), withdrawTime)
+	defer cancel()
+	_ = r.lease.Revoke(ctx) // else it runs out by itself
+}
+
+// Withdraw says that a container is about to be stopped, for as long as this command lives or until the container does
+// not run, and waits until no host that is alive sends it anything new. One that takes too long is not waited for; nor is
+// the store, by a command that works without one.
+func (r *Records) Withdraw(ctx context.Context, host, container string) error {
+	var lease int64
+	var hosts []string
+	switch {
+	case r.lease != nil:
+		lease, hosts = r.lease.ID, r.alive
+	case r.c.lock != nil && r.c.view != nil:
+		lease, hosts = r.c.lock.lease.ID, slices.Sorted(maps.Keys(r.c.view.Alive))
+	default:
 		return nil
 	}
-	return err
+	within, cancel := context.WithTimeout(ctx, withdrawTime)
+	defer cancel()
+	committing := ctx
+	if r.lease != nil {
+		committing = within
+	}
+	rev, err := r.commit(committing, store.Txn{Puts: []store.Put{{Key: ledger.WithdrawnKey(host, container), Lease: lease}}})
+	if err == nil {
+		_, err = r.answers(within, hosts, func(_ string, a ledger.Answers) (bool, error) { return a.Revision >= rev, nil })
+		if errors.Is(err, context.DeadlineExceeded) {
+			return nil
+		}
+		return err
+	}
+	if r.lease == nil || ctx.Err() != nil {
+		return fmt.Errorf("withdraw %s in the store: %w", container, err)
+	}
+	r.lost.Do(func() { r.c.opts.Notify(NotWithdrawn(err)) })
+	return nil
+}
+
+// NotWithdrawn is what a command says that stops containers while the store does not answer.
+func NotWithdrawn(err error) string {
+	return fmt.Sprintf("containers are stopped without being taken from the cluster's published ports first, so calls may be lost: %v", err)
 }
 
 // answers waits until what all hosts say of their ports holds. With an error of the context it names the first host of

@@ -35,6 +35,11 @@ type Records struct {
 	cancel   context.CancelFunc
 	done     chan struct{}
 	start    sync.Once
+
+	// Of Withdrawals: under what, and from which hosts, containers are withdrawn.
+	lease *store.Lease
+	alive []string
+	lost  sync.Once // the store, on the way
 }
 
 // Records prepares the store for a plan of the project that was made from the last Observe.
@@ -49,6 +54,7 @@ func (c *Cluster) Records(project string) *Records {
 
 // Close ends the watch.
 func (r *Records) Close() {
+	r.giveBack()
 	r.start.Do(func() { close(r.done) })
 	if r.cancel != nil {
 		r.cancel()

@@ -138,37 +138,15 @@ func (c *creation) endpoint(s *CreateSpec, key, name string, by surroundings) (*
 	if cfg == nil {
 		cfg = &types.ServiceNetworkConfig{}
 	}
-	e := &network.EndpointSettings{MacAddress: cfg.MacAddress, GwPriority: cfg.GatewayPriority}
-	if len(cfg.DriverOpts) > 0 || cfg.InterfaceName != "" {
-		e.DriverOpts = map[string]string{}
-		for k, v := range cfg.DriverOpts {
-			e.DriverOpts[k] = v
-		}
+	if cfg.InterfaceName != "" && !atLeast(by.API, "1.49") {
+		return nil, fmt.Errorf("interface_name needs Docker 28.1 or later on the host")
 	}
-	if cfg.InterfaceName != "" {
-		if !atLeast(by.API, "1.49") {
-			return nil, fmt.Errorf("interface_name needs Docker 28.1 or later on the host")
-		}
-		if _, given := e.DriverOpts[interfaceName]; !given {
-			e.DriverOpts[interfaceName] = cfg.InterfaceName
-		}
-	}
-	ipam := network.EndpointIPAMConfig{
-		IPv4Address: cfg.Ipv4Address, IPv6Address: cfg.Ipv6Address, LinkLocalIPs: cfg.LinkLocalIPs,
-	}
+	e := &network.EndpointSettings{MacAddress: cfg.MacAddress}
+	ipam := network.EndpointIPAMConfig{IPv4Address: cfg.Ipv4Address, IPv6Address: cfg.Ipv6Address}
+	setJoin(joinOf(cfg), e, &ipam)
 	i := slices.IndexFunc(s.Endpoints, func(p placement.Endpoint) bool { return p.Network == name })
 	if i >= 0 {
-		p := s.Endpoints[i]
-		if p.IP.IsValid() {
-			ipam.IPv4Address = p.IP.String()
-		}
-		if p.IP6.IsValid() {
-			ipam.IPv6Address = p.IP6.String()
-		}
-		// Engines below 1.44 take no MAC address per network, and derive the same one from the address themselves.
-		if p.MAC != "" && atLeast(by.API, "1.44") {
-			e.MacAddress = p.MAC
-		}
+		setAddress(s.Endpoints[i], e, &ipam, by.API)
 	} else {
 		e.Aliases = s.aliases(cfg)
 		e.Links = s.links()

@@ -116,7 +116,7 @@ func containerLabels(s *CreateSpec, imageID string) map[string]string {
 	}
 	if s.Cluster {
 		rec := s.Record
-		rec.Endpoints = s.Endpoints
+		rec.Endpoints, rec.Joins = s.Endpoints, s.joins()
 		if b, err := json.Marshal(rec); err == nil {
 			labels[placement.RecordLabel] = string(b)
 		}

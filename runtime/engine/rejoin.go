@@ -2,9 +2,10 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/docker/api/types/network"
 
 	"berth/placement"
 )
@@ -38,20 +39,27 @@ func (e *Engine) JoinNetwork(ctx context.Context, id string, n *placement.Networ
 }
 
 // Rejoin puts a container, running or not, back onto an overlay that it was taken off behind berth's back, with the
-// address that the store has for it. One that is on another network of that name, which is gone, leaves that first.
-func (e *Engine) Rejoin(ctx context.Context, id string, p placement.Endpoint) error {
+// address that the store has for it, and otherwise as it was made. One that is on another network of that name, which is
+// gone, leaves that first.
+func (e *Engine) Rejoin(ctx context.Context, c ContainerInfo, p placement.Endpoint) error {
 	const op = "connect container"
 	api, err := e.version(ctx)
 	if err != nil {
-		return e.fail(op, id, err)
+		return e.fail(op, c.ID, err)
 	}
-	if err := e.LeaveNetwork(ctx, id, p.Network); err != nil {
+	if err := e.LeaveNetwork(ctx, c.ID, p.Network); err != nil {
 		return err
 	}
-	of := &CreateSpec{Service: &placement.Service{Spec: &types.ServiceConfig{}}, Endpoints: []placement.Endpoint{p}}
-	settings, err := new(creation).endpoint(of, "", p.Network, surroundings{API: api})
-	if err != nil {
-		return e.fail(op, id, err)
-	}
-	return e.fail(op, id, e.api.NetworkConnect(ctx, p.Network, id, settings))
+	return e.fail(op, c.ID, e.api.NetworkConnect(ctx, p.Network, c.ID, rejoining(c, p, api)))
+}
+
+// rejoining is the membership of a container in an overlay, by its record and by what it says of itself.
+func rejoining(c ContainerInfo, p placement.Endpoint, api string) *network.EndpointSettings {
+	var rec placement.ContainerRecord
+	_ = json.Unmarshal([]byte(c.Labels[placement.RecordLabel]), &rec) // one without is on its networks in no special way
+	e, ipam := &network.EndpointSettings{}, &network.EndpointIPAMConfig{}
+	setJoin(rec.Joins[p.Network], e, ipam)
+	setAddress(p, e, ipam, api)
+	e.IPAMConfig = ipam
+	return e
 }

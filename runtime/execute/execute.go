@@ -16,7 +16,7 @@ type World struct {
 	Project *placement.Project
 	Cluster bool
 	Engines map[string]*engine.Engine // by host
-	Store   Store                     // nil on one host
+	Store   Store                     // nil on one host; for plans that only withdraw, nil where it does not answer
 	Build   images.BuildOptions       // of what the plan builds
 }
 

@@ -54,6 +54,11 @@ type Config struct {
 	Initial map[string]string
 	// Joins says that the cluster exists and has been told of this member.
 	Joins bool
+	// Alone makes the member, which has data, the only one of its cluster: the others are lost for ever. Whoever has their
+	// data must not be reached by clients any more.
+	Alone bool
+	// First is put, in one transaction, before any client is served.
+	First []store.Put
 	Token string // cluster ID: members of another cluster are refused
 	// CAFile, CertFile and KeyFile are PEM files: the cluster's authority and this host's certificate, which must hold
 	// store.ServerName. Both listeners take only clients with a certificate of the same authority. The certificate is
@@ -67,6 +72,7 @@ type Config struct {
 type Server struct {
 	etcd    *embed.Etcd
 	streams *streams
+	door    *door
 	peers   *peers
 	stop    sync.Once
 }
@@ -75,11 +81,12 @@ type Server struct {
 // when most members of Initial are up. When ctx ends before, the member is stopped again.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{streams: newStreams()}
+	s.door = newDoor(cfg.First, s.streams.ctx.Done())
 	gate, err := cfg.gate()
 	if err != nil {
 		return nil, fmt.Errorf("embedded store: member %s: %w", cfg.Name, err)
 	}
-	ec, err := cfg.etcd(s.streams, gate)
+	ec, err := cfg.etcd(s, gate)
 	if err != nil {
 		return nil, fmt.Errorf("embedded store: member %s: %w", cfg.Name, err)
 	}
@@ -97,7 +104,9 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s.peers.serve(s.etcd)
 	select {
 	case <-s.etcd.Server.ReadyNotify():
-		return s, nil
+		if err = s.putFirst(ctx, cfg.First); err == nil {
+			return s, nil
+		}
 	case err = <-s.etcd.Err():
 	case <-s.etcd.Server.StopNotify():
 		err = errors.New("it stopped by itself")
@@ -150,7 +159,7 @@ func (s *Server) handOver() bool {
 	}
 }
 
-func (cfg Config) etcd(streams *streams, gate *identity.Gate) (*embed.Config, error) {
+func (cfg Config) etcd(s *Server, gate *identity.Gate) (*embed.Config, error) {
 	client, err := listenURL("client", cfg.ClientURL)
 	if err != nil {
 		return nil, err
@@ -181,6 +190,7 @@ func (cfg Config) etcd(streams *streams, gate *identity.Gate) (*embed.Config, er
 	}
 	ec.InitialCluster, ec.InitialClusterToken = strings.Join(members, ","), cfg.Token
 
+	ec.ForceNewCluster = cfg.Alone
 	if cfg.Joins {
 		ec.ClusterState = embed.ClusterStateFlagExisting
 	}
@@ -197,7 +207,8 @@ func (cfg Config) etcd(streams *streams, gate *identity.Gate) (*embed.Config, er
 	// Clients of hosts that vanished are let go, and with them what their watches hold.
 	ec.GRPCKeepAliveInterval, ec.GRPCKeepAliveTimeout = 30*time.Second, 10*time.Second
 	ec.GRPCAdditionalServerOptions = []grpc.ServerOption{
-		grpc.Creds(newGated(gate)), grpc.ChainStreamInterceptor(streams.intercept), // the last credentials count
+		grpc.Creds(newGated(gate)), grpc.ChainStreamInterceptor(s.streams.intercept), // the last credentials count
+		grpc.ChainUnaryInterceptor(s.door.unary),
 	}
 	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger(cfg.Log))
 	return ec, nil
