@@ -34,6 +34,9 @@ func (e *Engine) Create(ctx context.Context, spec CreateSpec) (id string, warnin
 		return "", nil, e.fail(op, subject, err)
 	}
 	id, warnings, err = e.create(ctx, c, spec.Name, by.API)
+	if spec.Cluster && IsConflict(err) && e.discardUnstarted(ctx, spec.Project.Name, spec.Name) {
+		id, warnings, err = e.create(ctx, c, spec.Name, by.API)
+	}
 	if err != nil {
 		return "", nil, e.fail(op, subject, err)
 	}
@@ -106,6 +109,17 @@ func (e *Engine) create(ctx context.Context, c *creation, name, api string) (str
 		}
 	}
 	return made.ID, made.Warnings, nil
+}
+
+// discardUnstarted removes the project's container of that name if it was never started. In a cluster only the command
+// that holds the project's lock makes containers, so it is one that a killed command has asked for, and that the engine
+// has made after this command listed what there is.
+func (e *Engine) discardUnstarted(ctx context.Context, project, name string) bool {
+	c, err := e.api.ContainerInspect(ctx, name)
+	if err != nil || c.State == nil || c.State.Status != container.StateCreated || c.Config.Labels[labelProject] != project {
+		return false
+	}
+	return e.Remove(ctx, c.ID, true) == nil
 }
 
 // discard removes a half-made container, also when the command has been interrupted.

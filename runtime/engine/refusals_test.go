@@ -153,3 +153,28 @@ func TestEnginesFromAPI144TakeAllNetworksAndMACsAtOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestInAClusterAContainerThatAKilledCommandLeftUnstartedGivesItsNameBack(t *testing.T) {
+	b := onEngine(t)
+	p := project(t, t.TempDir(), `
+services:
+  one: {image: berth-lab/busybox:1, command: sleep 600}
+`)
+	b.prepare(p)
+	s := spec(p, "one")
+	late := b.create(s)
+	if _, _, err := b.Create(b.ctx, s); !IsConflict(err) {
+		t.Errorf("on one host another command may have made it just now, and yet: %v", err)
+	}
+	s.Cluster = true
+	id := b.create(s)
+	if _, err := b.State(b.ctx, late); !IsNotFound(err) {
+		t.Errorf("the one that was there: %v", err)
+	}
+	if err := b.Start(b.ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.Create(b.ctx, s); !IsConflict(err) {
+		t.Errorf("one that runs has lost its name: %v", err)
+	}
+}
