@@ -165,6 +165,8 @@ func (a *agent) take(u update) changes {
 		case u.snapshot != nil:
 			a.view = load(a.config.Host, a.log, *u.snapshot)
 			c = changes{whole: true}
+		case u.shift != nil:
+			a.view.shift(*u.shift, &c)
 		case a.view != nil:
 			for _, e := range u.batch.Events {
 				a.view.apply(e, &c)
@@ -282,6 +284,8 @@ func (a *agent) setZones(c changes) {
 				a.names.SetServing(host, container, a.serves(host, container))
 			}
 		}
+	}
+	if c.whole || c.left {
 		a.names.Forget(func(host, container string) bool {
 			_, ok := a.view.states[host][container]
 			return ok

@@ -261,6 +261,7 @@ func (a *agent) retryRemovals(ctx context.Context) {
 func (a *agent) gone(name string) {
 	a.names.Unlisten(name)
 	delete(a.nets, name)
+	delete(a.view.ready, name) // no event will say so: the host does not watch other hosts' networks
 	a.publish.delete(ledger.ReadyKey(name, a.config.Host))
 }
 
