@@ -162,7 +162,7 @@ func (p *parts) release(ctx context.Context, revision int64, out chan<- store.Ba
 	}
 	events := make([]*clientv3.Event, complete)
 	for i, e := range p.held[:complete] {
-		events[i] = (*clientv3.Event)(e)
+		events[i] = e
 	}
 	for _, b := range split(events) {
 		select {
