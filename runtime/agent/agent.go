@@ -66,6 +66,7 @@ type agent struct {
 	listing    bool            // a list job is under way
 	relist     bool            // another one is wanted
 	ended      int             // jobs of networks that have ended
+	due        bool            // one of them has changed something: everything is to be compared
 	ports      ports
 	paths      paths
 	firewall   string   // complaint about the host's firewall last logged
@@ -108,7 +109,7 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 		case u := <-a.updates:
 			c = a.take(u)
 		case r := <-a.results:
-			a.finish(ctx, r)
+			a.finishAll(ctx, r)
 			continue
 		case <-a.refusals:
 			a.retire()
