@@ -160,11 +160,7 @@ func (p *parts) release(ctx context.Context, revision int64, out chan<- store.Ba
 	for complete < len(p.held) && p.held[complete].Kv.ModRevision <= revision {
 		complete++
 	}
-	events := make([]*clientv3.Event, complete)
-	for i, e := range p.held[:complete] {
-		events[i] = e
-	}
-	for _, b := range split(events) {
+	for _, b := range split(p.held[:complete]) {
 		select {
 		case out <- b:
 			p.next = b.Revision + 1
