@@ -19,6 +19,9 @@ func agentCommand(s *settings) *cli.Command {
 				return agent.Relay(c.Context, c.Args().First(), s.env.Stdin, s.env.Stdout)
 			},
 		}, {
+			Name: "member", Usage: "print what this host has of the embedded store",
+			Action: func(*cli.Context) error { return agent.PrintMember(s.env.Stdout) },
+		}, {
 			Name: "wireguard", Usage: "be the host's userspace WireGuard device",
 			Action: func(c *cli.Context) error {
 				debug.SetGCPercent(100) // it lives for months

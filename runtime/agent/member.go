@@ -69,12 +69,7 @@ func newKeeper(s *settings, files Files, log *slog.Logger) (*keeper, error) {
 const dataGone = "its data is gone"
 
 // dir is the data folder of a member.
-func (k *keeper) dir(m Member) string {
-	if m.ID == "" {
-		return k.files.Data
-	}
-	return k.files.Data + "-" + m.ID
-}
+func (k *keeper) dir(m Member) string { return m.folder(k.files.Data) }
 
 func hasData(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "member"))
@@ -122,12 +117,18 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 		}
 	})
 
+	alone := m.Alone
+	if m.Alone {
+		// Once only: a member that the store has got since must not be cast out by a start that comes later.
+		m.Alone = false
+		k.keep(m)
+	}
 	var server *embedded.Server
 	err := retry(ctx, k.log, "start of the store member", func(ctx context.Context) error {
 		var err error
 		server, err = embedded.Start(ctx, embedded.Config{
 			Name: m.Name, DataDir: k.dir(m), ClientURL: m.ClientURL, PeerURL: m.PeerURL, Initial: m.Initial, Token: m.Token,
-			Joins: m.ID != "", Gate: k.gate,
+			Joins: m.ID != "", Alone: alone, First: m.first(), Gate: k.gate,
 			CAFile: k.files.CA, CertFile: k.files.Cert, KeyFile: k.files.Cert, Log: os.Stderr,
 		})
 		if errors.Is(err, embedded.ErrDataGone) {
@@ -163,20 +164,25 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 	_ = sleep(ctx, lastPause)
 }
 
-// serves notes that a member runs, and clears away the data of those before it.
-func (k *keeper) serves(m Member, id string) {
-	own := m
-	own.Began = true
+// keep writes down what has changed of the member that is wanted.
+func (k *keeper) keep(m Member) {
 	k.settings.update(func(c *Config) {
 		if c.Store.Member != nil && c.Store.Member.ID == m.ID {
-			c.Store.Member = &own
+			c.Store.Member = &m
 		}
 	})
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.want != nil && k.want.ID == m.ID {
-		k.want = &own
+		k.want = &m
 	}
-	k.mu.Unlock()
+}
+
+// serves notes that a member runs, and clears away the data of those before it.
+func (k *keeper) serves(m Member, id string) {
+	own := m
+	own.Began, own.First = true, nil
+	k.keep(own)
 	olds, _ := filepath.Glob(k.files.Data + "*") // the pattern is well-formed
 	for _, dir := range olds {
 		if dir == k.dir(m) || dir != k.files.Data && !strings.HasPrefix(dir, k.files.Data+"-") {

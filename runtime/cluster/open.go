@@ -3,12 +3,10 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"berth/runtime/engine"
@@ -65,9 +63,8 @@ func (c *Cluster) Open(ctx context.Context, bootstrap bool) error {
 		return nil
 	}
 	a := all[0]
-	if err := c.tryOpen(ctx, a, 30*time.Second); err != nil {
-		return fmt.Errorf("the embedded store on %s cannot be reached: %w; look at \"docker logs %s\" on these hosts",
-			strings.Join(a.Members, ", "), err, AgentName)
+	if err := c.openMembers(ctx, snaps, a); err != nil {
+		return err
 	}
 	c.cache(a)
 	return nil
@@ -89,6 +86,9 @@ func (c *Cluster) embedded() bool { return c.inv.Store == "" || c.inv.Store == "
 
 // cachedTime bounds the try with an access from an earlier command: beyond it, the engines are asked for a newer one.
 const cachedTime = 2 * time.Second
+
+// openTime bounds how long a store may take to answer whose members have their data.
+const openTime = 25 * time.Second
 
 // tryCached opens the store with the access of an earlier command, or takes over what Warm has begun.
 func (c *Cluster) tryCached(ctx context.Context) bool {
