@@ -248,6 +248,8 @@ func TestAHostThatLeavesIsReplacedInTheStoreAndRefused(t *testing.T) {
 	eventually(t, "host4 finds out", func() bool { return strings.Contains(w.log("host4"), "is refused by its store") })
 
 	t.Run("commands and agents may be killed meanwhile", func(t *testing.T) { membersUnderKills(t, w) })
+	w.t = t
+	w.inventory("host1", "host2", "host3", "host4") // for the clean-up: a subtest's files go with it
 }
 
 var membersRounds = flag.Int("members.rounds", 1, "how often commands and agents are killed while the store's members change")
