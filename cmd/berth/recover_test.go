@@ -10,6 +10,7 @@ import (
 )
 
 func TestAStoreThatLostMostOfItsMembersGoesOnWithTheOneThatIsLeft(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
 	w := newWorld(t, l, rebuiltCompose)
 	w.must("up", "-d")
@@ -76,6 +77,7 @@ func TestAStoreThatLostMostOfItsMembersGoesOnWithTheOneThatIsLeft(t *testing.T) 
 }
 
 func TestAStoreOnAHostThatIsGoneForEverBeginsAnew(t *testing.T) {
+	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
 	w := newWorld(t, l, spread)
 	w.inventory("host1", "host2")
