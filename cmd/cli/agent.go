@@ -19,6 +19,16 @@ func agentCommand(s *settings) *cli.Command {
 				return agent.Relay(c.Context, c.Args().First(), s.env.Stdin, s.env.Stdout)
 			},
 		}, {
+			Name: "member", Usage: "say why the host's store member cannot run, if it cannot",
+			Action: func(*cli.Context) error {
+				cfg, err := agent.ReadConfig(agent.ConfigFile)
+				if err != nil {
+					return err
+				}
+				fmt.Fprint(s.env.Stdout, agent.MemberProblem(cfg, agent.DataDir))
+				return nil
+			},
+		}, {
 			Name: "wireguard", Usage: "be the host's userspace WireGuard device",
 			Action: func(c *cli.Context) error {
 				debug.SetGCPercent(100) // it lives for months

@@ -69,12 +69,7 @@ func newKeeper(s *settings, files Files, log *slog.Logger) (*keeper, error) {
 const dataGone = "its data is gone"
 
 // dir is the data folder of a member.
-func (k *keeper) dir(m Member) string {
-	if m.ID == "" {
-		return k.files.Data
-	}
-	return k.files.Data + "-" + m.ID
-}
+func (k *keeper) dir(m Member) string { return memberDir(k.files.Data, m) }
 
 func hasData(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "member"))
@@ -93,10 +88,10 @@ func (k *keeper) run(ctx context.Context) {
 				continue
 			}
 			k.log.Error("store member does not start: its data is gone; the next \"berth up\" replaces it", "folder", k.dir(*want))
-			k.report(&ledger.StoreMember{ID: want.ID, Problem: dataGone})
-			if want.ID == "" && k.gate != nil {
+			k.report(&ledger.StoreMember{ID: k.idOf(*want), Problem: dataGone})
+			if k.gate != nil {
 				if k.allEmpty(ctx, *want, woken) {
-					k.runOne(ctx, *want, woken)
+					k.runOne(ctx, k.anew(*want), woken)
 				}
 				continue
 			}
@@ -124,6 +119,10 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 
 	var server *embedded.Server
 	err := retry(ctx, k.log, "start of the store member", func(ctx context.Context) error {
+		if full := NoRoom(k.dir(m)); full != "" {
+			k.report(&ledger.StoreMember{ID: k.idOf(m), Waits: full})
+			return errors.New(full)
+		}
 		var err error
 		server, err = embedded.Start(ctx, embedded.Config{
 			Name: m.Name, DataDir: k.dir(m), ClientURL: m.ClientURL, PeerURL: m.PeerURL, Initial: m.Initial, Token: m.Token,
@@ -132,7 +131,7 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 		})
 		if errors.Is(err, embedded.ErrDataGone) {
 			k.log.Error("store member cannot start", "err", err)
-			k.report(&ledger.StoreMember{ID: m.ID, Problem: dataGone})
+			k.report(&ledger.StoreMember{ID: k.idOf(m), Problem: dataGone})
 			<-ctx.Done() // another member is wanted, or the agent ends
 			return ctx.Err()
 		}
@@ -165,16 +164,16 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 
 // serves notes that a member runs, and clears away the data of those before it.
 func (k *keeper) serves(m Member, id string) {
-	own := m
-	own.Began = true
-	k.settings.update(func(c *Config) {
-		if c.Store.Member != nil && c.Store.Member.ID == m.ID {
-			c.Store.Member = &own
-		}
-	})
 	k.mu.Lock()
 	if k.want != nil && k.want.ID == m.ID {
+		own := *k.want
+		own.Began = true
 		k.want = &own
+		k.settings.update(func(c *Config) {
+			if c.Store.Member != nil && c.Store.Member.ID == m.ID {
+				c.Store.Member = &own
+			}
+		})
 	}
 	k.mu.Unlock()
 	olds, _ := filepath.Glob(k.files.Data + "*") // the pattern is well-formed
@@ -200,6 +199,7 @@ func (k *keeper) follow(m ledger.Membership) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.declared = &m
+	k.among(m)
 	mine, ok := m.Of(k.host())
 	if !ok {
 		if k.want == nil && k.gate != nil {
@@ -240,9 +240,12 @@ func (k *keeper) host() string { return k.settings.host() }
 // report says how the member fares, nil for a host without one.
 func (k *keeper) report(s *ledger.StoreMember) {
 	k.mu.Lock()
+	same := k.state != nil && s != nil && *k.state == *s
 	k.state = s
 	k.mu.Unlock()
-	k.poke()
+	if !same {
+		k.poke()
+	}
 }
 
 func (k *keeper) poke() {

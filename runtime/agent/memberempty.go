@@ -17,9 +17,10 @@ import (
 	"time"
 
 	"berth/runtime/identity"
+	"berth/runtime/ledger"
 )
 
-// empties finds out whether the members that a cluster began with have all lost their data. Then there is no vote left that one of
+// empties finds out whether the members of a store have all lost their data. Then there is no vote left that one of
 // them could contradict, and the store begins anew; what runs on the hosts is told it by their agents (found.go).
 //
 // Each of them that is without data listens where its member would, for members only, and tells all others of itself, again and
@@ -96,7 +97,63 @@ func (k *keeper) allEmpty(ctx context.Context, own Member, woken <-chan struct{}
 	}
 }
 
-// sameHosts reports whether the peers that a cluster began with are those that serve its clients now.
+// anew is the member that begins without data in the place of one that has lost it, as all others do.
+func (k *keeper) anew(m Member) Member {
+	m.ID, m.Began = "", false
+	k.settings.update(func(c *Config) { c.Store.Member = &m })
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.want, k.declared = &m, nil
+	return m
+}
+
+// idOf is a member's ID in the store, also of one that the cluster began with, as far as the store's record says it.
+func (k *keeper) idOf(m Member) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if m.ID == "" && k.declared != nil {
+		if mine, ok := k.declared.Of(k.host()); ok && !mine.Learner {
+			return mine.ID
+		}
+	}
+	return m.ID
+}
+
+// among takes over who the members are: which others have to have lost their data before this one may begin without. It also
+// completes what was reported of a member that does not serve, before its ID was known. The caller has locked k.
+func (k *keeper) among(m ledger.Membership) {
+	mine, ok := m.Of(k.host())
+	if !ok || k.want == nil || len(m.Voters()) < len(m.Members) {
+		return // a change of members is under way
+	}
+	if k.want.ID == "" && k.state != nil && k.state.ID == "" {
+		known := *k.state
+		known.ID = mine.ID
+		k.state = &known
+		k.poke()
+	}
+	peers := map[string]string{}
+	for _, one := range m.Members {
+		peers[one.Host] = one.Peer
+	}
+	if maps.Equal(peers, k.want.Initial) {
+		return
+	}
+	own := *k.want
+	own.Initial = peers
+	k.want = &own
+	if k.state != nil && k.state.Problem == dataGone { // it waits for the others
+		close(k.woken)
+		k.woken = make(chan struct{})
+	}
+	k.settings.update(func(c *Config) {
+		if c.Store.Member != nil && c.Store.Member.ID == own.ID {
+			c.Store.Member = &own
+		}
+	})
+}
+
+// sameHosts reports whether the peers that a member knows are those that serve its clients now.
 func sameHosts(initial map[string]string, endpoints []string) bool {
 	host := func(raw string) string {
 		u, err := url.Parse(raw)
