@@ -119,16 +119,20 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 
 	var server *embedded.Server
 	err := retry(ctx, k.log, "start of the store member", func(ctx context.Context) error {
-		if full := NoRoom(k.dir(m)); full != "" {
+		if full := noRoom(k.dir(m)); full != "" {
 			k.report(&ledger.StoreMember{ID: k.idOf(m), Waits: full})
 			return errors.New(full)
 		}
-		var err error
-		server, err = embedded.Start(ctx, embedded.Config{
+		cfg := embedded.Config{
 			Name: m.Name, DataDir: k.dir(m), ClientURL: m.ClientURL, PeerURL: m.PeerURL, Initial: m.Initial, Token: m.Token,
 			Joins: m.ID != "", Gate: k.gate,
 			CAFile: k.files.CA, CertFile: k.files.Cert, KeyFile: k.files.Cert, Log: os.Stderr,
-		})
+		}
+		if m.ID == "" && !m.Began {
+			cfg.Begins = newEmpties(m)
+		}
+		var err error
+		server, err = embedded.Start(ctx, cfg)
 		if errors.Is(err, embedded.ErrDataGone) {
 			k.log.Error("store member cannot start", "err", err)
 			k.report(&ledger.StoreMember{ID: k.idOf(m), Problem: dataGone})
@@ -145,10 +149,16 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 	}
 	k.log.Info("store member serves", "member", m.Name, "id", server.ID(), "url", m.ClientURL)
 	k.serves(m, server.ID())
+	full := make(chan string, 1)
+	waiting.Go(func() { k.watchRoom(ctx, k.dir(m), full) })
 	select {
 	case <-ctx.Done():
 		server.Stop()
 		return
+	case why := <-full:
+		k.log.Error("store member stops", "err", why)
+		server.Stop()
+		return // it begins again when there is room
 	case err := <-server.Err():
 		k.log.Error("store member ended, starting it again", "err", err)
 	case <-server.Ended():

@@ -18,6 +18,7 @@ import (
 
 	"berth/runtime/identity"
 	"berth/runtime/ledger"
+	"berth/runtime/store/embedded"
 )
 
 // empties finds out whether the members of a store have all lost their data. Then there is no vote left that one of
@@ -25,7 +26,7 @@ import (
 //
 // Each of them that is without data listens where its member would, for members only, and tells all others of itself, again and
 // again. It is over for one when it has heard from all the others, in either way: who was told has answered, so each of a pair knows
-// of the other.
+// of the other. One that begins goes on answering until it serves: another may have forgotten, being started anew, what it heard.
 type empties struct {
 	own    Member
 	token  string
@@ -37,10 +38,14 @@ type empties struct {
 }
 
 const (
-	emptyPath  = "/berth/empty"
+	emptyPath  = embedded.BeginsPath + "empty"
 	emptyAgain = 2 * time.Second // between two rounds of telling
 	emptyWait  = time.Second     // for one answer
 )
+
+func newEmpties(own Member) *empties {
+	return &empties{own: own, token: own.Token, known: map[string]bool{}, more: make(chan struct{}, 1)}
+}
 
 // allEmpty waits until that is so, and reports whether it came to that before ctx ended or another member was wanted.
 func (k *keeper) allEmpty(ctx context.Context, own Member, woken <-chan struct{}) bool {
@@ -62,7 +67,7 @@ func (k *keeper) allEmpty(ctx context.Context, own Member, woken <-chan struct{}
 		<-ctx.Done() // the members have changed since: others may have the data
 		return false
 	}
-	e := &empties{own: own, token: own.Token, known: map[string]bool{}, more: make(chan struct{}, 1)}
+	e := newEmpties(own)
 	var err error
 	if e.client, err = k.memberClient(); err != nil {
 		k.log.Error("store members without data not looked for", "err", err)

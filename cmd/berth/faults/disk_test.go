@@ -1,9 +1,6 @@
 package faults_test
 
 import (
-	"crypto/rand"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,14 +18,14 @@ func (w *world) onDisks() {
 	w.members("mv $d $d.was; mkdir -m 700 $d; mount -t tmpfs -o size=300m,mode=700 tmpfs $d; cp -a $d.was/. $d; rm -r $d.was")
 	w.fault("a store member's disk full, until there is room", func(t *testing.T) time.Time {
 		w.fill(two)
-		w.writeUntil(t, "disk is full", "store", "status")
+		w.says(t, "disk is full", "store", "status")
 		return w.makeRoom(t, two)
 	})
 	w.fault("all store members' disks full, until there is room", func(t *testing.T) time.Time {
 		for _, h := range w.lab.Hosts() {
 			w.fill(h)
 		}
-		w.writeUntil(t, "disk is full", "up", "-d")
+		w.says(t, "disk is full", "up", "-d")
 		return w.makeRoom(t, w.lab.Hosts()...)
 	})
 	w.members("cp -a $d $d.was; umount $d; rmdir $d; mv $d.was $d")
@@ -51,20 +48,11 @@ func (w *world) fill(h *lab.Host) {
 	run(w.t, h, "sh", "-c", "for d in "+memberData+"; do dd if=/dev/zero of=$d/filler bs=4k; done; true")
 }
 
-// writeUntil puts large things into the store, until a command's error has a word. etcd sets some room aside, which lasts for
-// a while.
-func (w *world) writeUntil(t *testing.T, word string, command ...string) {
+// says waits until a command's error has a word.
+func (w *world) says(t *testing.T, word string, command ...string) {
 	t.Helper()
-	content := make([]byte, 1_000_000) // a config may have that much
-	_, _ = rand.Read(content)          // never fails
-	file := filepath.Join(t.TempDir(), "large")
-	if err := os.WriteFile(file, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	var said error
 	if !lab.Happens(func() bool {
-		_, _ = w.berth("config-object", "create", "large", file)
-		_, _ = w.berth("config-object", "rm", "large")
 		_, said = w.berth(command...)
 		return said != nil && strings.Contains(said.Error(), word)
 	}) {

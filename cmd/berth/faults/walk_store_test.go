@@ -11,7 +11,7 @@ import (
 	"berth/runtime/cluster"
 )
 
-var losses = flag.Int("losses", 0, "how many of 100 random steps of the walk are about what the store has: backup, restore, lost data")
+var losses = flag.Int("losses", 10, "how many of 100 random steps of the walk are about what the store has: backup, restore, lost data")
 
 // memberData is where, in a shell on a host, an agent keeps the data of its member of the embedded store.
 const memberData = `"$(docker volume inspect -f '{{.Mountpoint}}' ` + cluster.AgentName + `)"/etcd*`
