@@ -35,6 +35,7 @@ func (ss *session) applyAsking(ctx context.Context, bootstrap bool, plan planner
 		return nil, err
 	}
 	images := made{}
+	late := false
 	for try := 1; ; try++ {
 		o, err := ss.cluster.Observe(ctx, ss.name, ss.project)
 		if err != nil {
@@ -64,8 +65,28 @@ func (ss *session) applyAsking(ctx context.Context, bootstrap bool, plan planner
 		if again(err) && try < replans {
 			continue
 		}
+		if err == nil && !late && ss.cluster.AwaitLate(ctx) {
+			late = true // once is enough
+			if fell, err := ss.fell(ctx, p); err != nil {
+				return p, err
+			} else if fell {
+				continue
+			}
+		}
 		return p, errors.Join(err, failures(p))
 	}
+}
+
+// fell reports whether a container that a plan took for running is not any more: a command before this one was killed when it
+// had told the engine to stop it.
+func (ss *session) fell(ctx context.Context, p *scheduler.Plan) (bool, error) {
+	o, err := ss.cluster.Observe(ctx, ss.name, ss.project)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(p.Running, func(was placement.Container) bool {
+		return !slices.ContainsFunc(o.Containers, func(is placement.Container) bool { return is.ID == was.ID && is.State == was.State })
+	}), nil
 }
 
 // again reports whether a plan failed because the store is not as it was when the plan was made, or may not be.

@@ -60,7 +60,7 @@ type Member struct {
 	Name      string            `json:"name"`
 	ClientURL string            `json:"client_url"` // listen and advertise
 	PeerURL   string            `json:"peer_url"`
-	Initial   map[string]string `json:"initial"` // member name → peer URL of the members when this one was made
+	Initial   map[string]string `json:"initial"` // member name → peer URL of the members, as last known
 	Token     string            `json:"token"`   // cluster ID
 	// ID is the member's ID, hexadecimal digits; "" for one that the cluster began with.
 	ID string `json:"id,omitempty"`

@@ -88,10 +88,10 @@ func (k *keeper) run(ctx context.Context) {
 				continue
 			}
 			k.log.Error("store member does not start: its data is gone; the next \"berth up\" replaces it", "folder", k.dir(*want))
-			k.report(&ledger.StoreMember{ID: want.ID, Problem: dataGone})
-			if want.ID == "" && k.gate != nil {
+			k.report(&ledger.StoreMember{ID: k.idOf(*want), Problem: dataGone})
+			if k.gate != nil {
 				if k.allEmpty(ctx, *want, woken) {
-					k.runOne(ctx, *want, woken)
+					k.runOne(ctx, k.anew(*want), woken)
 				}
 				continue
 			}
@@ -120,20 +120,27 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 	alone := m.Alone
 	if m.Alone {
 		// Once only: a member that the store has got since must not be cast out by a start that comes later.
-		m.Alone = false
-		k.keep(m)
+		k.keep(m.ID, func(m *Member) { m.Alone = false })
 	}
 	var server *embedded.Server
 	err := retry(ctx, k.log, "start of the store member", func(ctx context.Context) error {
-		var err error
-		server, err = embedded.Start(ctx, embedded.Config{
+		if full := noRoom(k.dir(m)); full != "" {
+			k.report(&ledger.StoreMember{ID: k.idOf(m), Waits: full})
+			return errors.New(full)
+		}
+		cfg := embedded.Config{
 			Name: m.Name, DataDir: k.dir(m), ClientURL: m.ClientURL, PeerURL: m.PeerURL, Initial: m.Initial, Token: m.Token,
 			Joins: m.ID != "", Alone: alone, First: m.first(), Gate: k.gate,
 			CAFile: k.files.CA, CertFile: k.files.Cert, KeyFile: k.files.Cert, Log: os.Stderr,
-		})
+		}
+		if m.ID == "" && !m.Began {
+			cfg.Begins = newEmpties(m)
+		}
+		var err error
+		server, err = embedded.Start(ctx, cfg)
 		if errors.Is(err, embedded.ErrDataGone) {
 			k.log.Error("store member cannot start", "err", err)
-			k.report(&ledger.StoreMember{ID: m.ID, Problem: dataGone})
+			k.report(&ledger.StoreMember{ID: k.idOf(m), Problem: dataGone})
 			<-ctx.Done() // another member is wanted, or the agent ends
 			return ctx.Err()
 		}
@@ -147,10 +154,16 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 	}
 	k.log.Info("store member serves", "member", m.Name, "id", server.ID(), "url", m.ClientURL)
 	k.serves(m, server.ID())
+	full := make(chan string, 1)
+	waiting.Go(func() { k.watchRoom(ctx, k.dir(m), full) })
 	select {
 	case <-ctx.Done():
 		server.Stop()
 		return
+	case why := <-full:
+		k.log.Error("store member stops", "err", why)
+		server.Stop()
+		return // it begins again when there is room
 	case err := <-server.Err():
 		k.log.Error("store member ended, starting it again", "err", err)
 	case <-server.Ended():
@@ -164,25 +177,25 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 	_ = sleep(ctx, lastPause)
 }
 
-// keep writes down what has changed of the member that is wanted.
-func (k *keeper) keep(m Member) {
-	k.settings.update(func(c *Config) {
-		if c.Store.Member != nil && c.Store.Member.ID == m.ID {
-			c.Store.Member = &m
-		}
-	})
+// keep writes down what changes of the member that is wanted, unless that is another one by now.
+func (k *keeper) keep(id string, change func(*Member)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.want != nil && k.want.ID == m.ID {
-		k.want = &m
+	if k.want != nil && k.want.ID == id {
+		own := *k.want
+		change(&own)
+		k.want = &own
+		k.settings.update(func(c *Config) {
+			if c.Store.Member != nil && c.Store.Member.ID == id {
+				c.Store.Member = &own
+			}
+		})
 	}
 }
 
 // serves notes that a member runs, and clears away the data of those before it.
 func (k *keeper) serves(m Member, id string) {
-	own := m
-	own.Began, own.First = true, nil
-	k.keep(own)
+	k.keep(m.ID, func(m *Member) { m.Began, m.First = true, nil })
 	olds, _ := filepath.Glob(k.files.Data + "*") // the pattern is well-formed
 	for _, dir := range olds {
 		if dir == k.dir(m) || dir != k.files.Data && !strings.HasPrefix(dir, k.files.Data+"-") {
@@ -206,6 +219,7 @@ func (k *keeper) follow(m ledger.Membership) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.declared = &m
+	k.among(m)
 	mine, ok := m.Of(k.host())
 	if !ok {
 		if k.want == nil && k.gate != nil {
@@ -246,9 +260,12 @@ func (k *keeper) host() string { return k.settings.host() }
 // report says how the member fares, nil for a host without one.
 func (k *keeper) report(s *ledger.StoreMember) {
 	k.mu.Lock()
+	same := k.state != nil && s != nil && *k.state == *s
 	k.state = s
 	k.mu.Unlock()
-	k.poke()
+	if !same {
+		k.poke()
+	}
 }
 
 func (k *keeper) poke() {

@@ -15,6 +15,9 @@ import (
 type MemberData struct {
 	ID        string `json:"id,omitempty"` // of the member, hexadecimal digits; "" when its data is not here
 	Committed uint64 `json:"committed"`    // see embedded.Data
+	Began     bool   `json:"began,omitempty"` // it has served: without data, it has lost it
+	// Problem is why the member cannot run now; "" when it can.
+	Problem string `json:"problem,omitempty"`
 }
 
 // PrintMember writes the MemberData of this host as JSON: the command line runs it by an exec in the agent's container.
@@ -25,11 +28,12 @@ func PrintMember(w io.Writer) error {
 	}
 	var out MemberData
 	if c.Store.Member != nil {
-		data, err := embedded.Read(c.Store.Member.folder(DataDir))
+		folder := c.Store.Member.folder(DataDir)
+		data, err := embedded.Read(folder)
 		if err != nil && !errors.Is(err, embedded.ErrDataGone) {
 			return err
 		}
-		out = MemberData{ID: data.ID, Committed: data.Committed}
+		out = MemberData{ID: data.ID, Committed: data.Committed, Began: c.Store.Member.Began, Problem: noRoom(folder)}
 	}
 	return json.NewEncoder(w).Encode(out)
 }

@@ -17,14 +17,16 @@ import (
 	"time"
 
 	"berth/runtime/identity"
+	"berth/runtime/ledger"
+	"berth/runtime/store/embedded"
 )
 
-// empties finds out whether the members that a cluster began with have all lost their data. Then there is no vote left that one of
+// empties finds out whether the members of a store have all lost their data. Then there is no vote left that one of
 // them could contradict, and the store begins anew; what runs on the hosts is told it by their agents (found.go).
 //
 // Each of them that is without data listens where its member would, for members only, and tells all others of itself, again and
 // again. It is over for one when it has heard from all the others, in either way: who was told has answered, so each of a pair knows
-// of the other.
+// of the other. One that begins goes on answering until it serves: another may have forgotten, being started anew, what it heard.
 type empties struct {
 	own    Member
 	token  string
@@ -36,10 +38,14 @@ type empties struct {
 }
 
 const (
-	emptyPath  = "/berth/empty"
+	emptyPath  = embedded.BeginsPath + "empty"
 	emptyAgain = 2 * time.Second // between two rounds of telling
 	emptyWait  = time.Second     // for one answer
 )
+
+func newEmpties(own Member) *empties {
+	return &empties{own: own, token: own.Token, known: map[string]bool{}, more: make(chan struct{}, 1)}
+}
 
 // allEmpty waits until that is so, and reports whether it came to that before ctx ended or another member was wanted.
 func (k *keeper) allEmpty(ctx context.Context, own Member, woken <-chan struct{}) bool {
@@ -61,7 +67,7 @@ func (k *keeper) allEmpty(ctx context.Context, own Member, woken <-chan struct{}
 		<-ctx.Done() // the members have changed since: others may have the data
 		return false
 	}
-	e := &empties{own: own, token: own.Token, known: map[string]bool{}, more: make(chan struct{}, 1)}
+	e := newEmpties(own)
 	var err error
 	if e.client, err = k.memberClient(); err != nil {
 		k.log.Error("store members without data not looked for", "err", err)
@@ -96,7 +102,63 @@ func (k *keeper) allEmpty(ctx context.Context, own Member, woken <-chan struct{}
 	}
 }
 
-// sameHosts reports whether the peers that a cluster began with are those that serve its clients now.
+// anew is the member that begins without data in the place of one that has lost it, as all others do.
+func (k *keeper) anew(m Member) Member {
+	m.ID, m.Began = "", false
+	k.settings.update(func(c *Config) { c.Store.Member = &m })
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.want, k.declared = &m, nil
+	return m
+}
+
+// idOf is a member's ID in the store, also of one that the cluster began with, as far as the store's record says it.
+func (k *keeper) idOf(m Member) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if m.ID == "" && k.declared != nil {
+		if mine, ok := k.declared.Of(k.host()); ok && !mine.Learner {
+			return mine.ID
+		}
+	}
+	return m.ID
+}
+
+// among takes over who the members are: which others have to have lost their data before this one may begin without. It also
+// completes what was reported of a member that does not serve, before its ID was known. The caller has locked k.
+func (k *keeper) among(m ledger.Membership) {
+	mine, ok := m.Of(k.host())
+	if !ok || k.want == nil || len(m.Voters()) < len(m.Members) {
+		return // a change of members is under way
+	}
+	if k.want.ID == "" && k.state != nil && k.state.ID == "" {
+		known := *k.state
+		known.ID = mine.ID
+		k.state = &known
+		k.poke()
+	}
+	peers := map[string]string{}
+	for _, one := range m.Members {
+		peers[one.Host] = one.Peer
+	}
+	if maps.Equal(peers, k.want.Initial) {
+		return
+	}
+	own := *k.want
+	own.Initial = peers
+	k.want = &own
+	if k.state != nil && k.state.Problem == dataGone { // it waits for the others
+		close(k.woken)
+		k.woken = make(chan struct{})
+	}
+	k.settings.update(func(c *Config) {
+		if c.Store.Member != nil && c.Store.Member.ID == own.ID {
+			c.Store.Member = &own
+		}
+	})
+}
+
+// sameHosts reports whether the peers that a member knows are those that serve its clients now.
 func sameHosts(initial map[string]string, endpoints []string) bool {
 	host := func(raw string) string {
 		u, err := url.Parse(raw)

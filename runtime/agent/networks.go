@@ -229,7 +229,8 @@ func (a *agent) trouble(n *network, revision int64, what string, err error) {
 		a.log.Error(what, "network", n.name, "err", err)
 	}
 	n.problem = err.Error()
-	a.publish.set(ledger.ReadyKey(n.name, a.config.Host), ledger.Ready{Revision: revision, EngineNetwork: n.id, Problem: n.problem}, false)
+	a.publish.set(ledger.ReadyKey(n.name, a.config.Host), ledger.Ready{Revision: revision, EngineNetwork: n.id, Problem: n.problem,
+		Used: what == notRemoved && engine.IsInUse(err)}, false)
 }
 
 // remove takes down an engine network that is not wanted here any more, by its ID, since one of the same name may be

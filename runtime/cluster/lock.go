@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"berth/runtime/ledger"
 	"berth/runtime/store"
@@ -22,6 +23,7 @@ const lockTTL = 30
 type ProjectLock struct {
 	lease *store.Lease
 	guard store.Compare
+	took  time.Time // when it was taken from a command that died; zero when it was free
 }
 
 // Lock takes the lock of a project. Held by a live command it waits for that to end, after telling notify once who it
@@ -35,15 +37,17 @@ func Lock(ctx context.Context, st store.Store, project, command string, notify f
 	if err != nil {
 		return nil, fmt.Errorf("lock project %s: %w", project, err)
 	}
-	rev, err := acquire(ctx, st, lease, project, me, notify)
+	l := &ProjectLock{lease: lease}
+	rev, err := l.acquire(ctx, st, project, me, notify)
 	if err != nil {
 		_ = lease.Revoke(context.WithoutCancel(ctx)) // else it ends by itself
 		return nil, fmt.Errorf("lock project %s: %w", project, err)
 	}
-	return &ProjectLock{lease: lease, guard: store.Compare{Key: ledger.LockKey(project), Modified: rev}}, nil
+	l.guard = store.Compare{Key: ledger.LockKey(project), Modified: rev}
+	return l, nil
 }
 
-func acquire(ctx context.Context, st store.Store, lease *store.Lease, project string, me ledger.Lock, notify func(string)) (int64, error) {
+func (l *ProjectLock) acquire(ctx context.Context, st store.Store, project string, me ledger.Lock, notify func(string)) (int64, error) {
 	key := ledger.LockKey(project)
 	value, err := json.Marshal(me)
 	if err != nil {
@@ -79,9 +83,12 @@ func acquire(ctx context.Context, st store.Store, lease *store.Lease, project st
 		}
 		rev, err := st.Commit(ctx, store.Txn{
 			Compares: []store.Compare{held},
-			Puts:     []store.Put{{Key: key, Value: value, Lease: lease.ID}},
+			Puts:     []store.Put{{Key: key, Value: value, Lease: l.lease.ID}},
 		})
 		if err == nil {
+			if held.Modified > 0 {
+				l.took = time.Now()
+			}
 			return rev, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
@@ -138,6 +145,25 @@ func startTime(pid int) (int64, error) {
 		return 0, fmt.Errorf("process %d: unexpected stat", pid)
 	}
 	return strconv.ParseInt(fields[19], 10, 64)
+}
+
+// lateTime is how long after a command was killed what it had asked of the engines may take effect.
+const lateTime = 2 * time.Second
+
+// AwaitLate waits, if the lock was left by a command that died, until what that had asked of the engines should have taken
+// effect: a container that it was stopping runs until then. It reports whether there was one; what was observed before may
+// not be so any more.
+func (c *Cluster) AwaitLate(ctx context.Context) bool {
+	if c.lock == nil || c.lock.took.IsZero() {
+		return false
+	}
+	t := time.NewTimer(time.Until(c.lock.took.Add(lateTime)))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return true
 }
 
 // Locked reports whether the cluster holds a project's lock.

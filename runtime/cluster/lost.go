@@ -49,7 +49,10 @@ func (c *Cluster) openMembers(ctx context.Context, snaps []engine.Snapshot, a *A
 		return err
 	}
 	p := c.lookAtMembers(ctx, snaps, a)
-	if p.quorum() || p.unread != nil {
+	if err := p.errStuck(); err != nil {
+		return err
+	}
+	if p.quorum() || p.begins() || p.unread != nil {
 		if err = c.tryOpen(ctx, a, openTime); err == nil || ctx.Err() != nil {
 			return err
 		}

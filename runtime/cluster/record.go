@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
+
 	"berth/runtime/ledger"
 	"berth/runtime/store"
 	"berth/scheduler"
@@ -136,10 +138,25 @@ func (r *Records) NetworkReady(ctx context.Context, network, host string) error 
 	})
 }
 
-// NetworkGone waits until the host's agent reports the network gone.
+// usedTime is how long a network that others' containers are on is waited for: they may be about to leave.
+const usedTime = 3 * time.Second
+
+// NetworkGone waits until the host's agent reports the network gone. One that is in use for longer than usedTime is an
+// error for which engine.IsInUse holds.
 func (r *Records) NetworkGone(ctx context.Context, network, host string) error {
-	return r.await(ctx, network, host, "removed", func(_ ledger.Ready, there bool, _ int64) (bool, error) {
-		return !there, nil
+	var since time.Time
+	return r.await(ctx, network, host, "removed", func(got ledger.Ready, there bool, _ int64) (bool, error) {
+		switch {
+		case !there:
+			return true, nil
+		case !got.Used:
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) >= usedTime:
+			return false, errdefs.ErrConflict.WithMessage(fmt.Sprintf("network %s stays on host %s until nothing is on it any more: %s", network, host, got.Problem))
+		}
+		return false, nil
 	})
 }
 
@@ -158,11 +175,16 @@ func (r *Records) await(ctx context.Context, network, host, verb string, holds f
 				return err
 			}
 		}
+		var again <-chan time.Time
+		if got.Used {
+			again = time.After(usedTime)
+		}
 		if broken != nil {
 			return fmt.Errorf("network %s on host %s: %w", network, host, broken)
 		}
 		select {
 		case <-changed:
+		case <-again:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) && got.Problem != "" {
 				return fmt.Errorf("network %s was not %s on host %s within %s: %s", network, verb, host, networkTime, got.Problem)

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -107,7 +109,11 @@ func (c *Cluster) storeHosts(view *ledger.View) []StoreHost {
 	var out []StoreHost
 	for _, name := range append(names, others...) {
 		h := view.Hosts[name]
-		out = append(out, StoreHost{Host: name, Alive: view.Alive[name], Told: view.Told(name), Agent: h.Agent, Problems: h.Problems})
+		problems := slices.Clone(h.Problems)
+		if h.Store != nil && cmp.Or(h.Store.Problem, h.Store.Waits) != "" {
+			problems = append(problems, fmt.Sprintf("host %s: its member of the store does not serve: %s", name, cmp.Or(h.Store.Problem, h.Store.Waits)))
+		}
+		out = append(out, StoreHost{Host: name, Alive: view.Alive[name], Told: view.Told(name), Agent: h.Agent, Problems: problems})
 	}
 	return out
 }

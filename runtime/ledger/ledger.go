@@ -104,6 +104,7 @@ type Host struct {
 type StoreMember struct {
 	ID      string `json:"id"`                // hexadecimal digits
 	Problem string `json:"problem,omitempty"` // why it does not serve and will not by itself
+	Waits   string `json:"waits,omitempty"`   // why it does not serve until that is over
 }
 
 // Engine is what a host's engine says of itself. The agent asks when it connects to the engine, so that commands need
@@ -131,6 +132,8 @@ type Ready struct {
 	Revision      int64  `json:"revision"`
 	EngineNetwork string `json:"engine_network"` // network ID in that engine
 	Problem       string `json:"problem,omitempty"`
+	// Used says that the network is wanted no more, and is removed as soon as the containers that Problem names are gone.
+	Used bool `json:"used,omitempty"`
 }
 
 // State is a container's state as its agent sees it.

@@ -20,6 +20,7 @@ func TestFaultsAreRepairedWithoutAPerson(t *testing.T) {
 	w.onClocks()
 	w.onTheNetwork()
 	w.onTheStore()
+	w.onDisks()
 	w.onHosts()
 	for _, wrong := range w.imposters() {
 		t.Errorf("stale name: %s", wrong)
@@ -119,41 +120,35 @@ func (w *world) onAgents() {
 		}
 		return time.Now()
 	})
+	if !*slow {
+		return
+	}
+	w.fault("agent's container and volume removed, until the next command", func(t *testing.T) time.Time {
+		id := inspect(t, two, w.targets[1].container).ID
+		began := time.Now()
+		run(t, two, "docker", "rm", "-f", cluster.AgentName)
+		run(t, two, "docker", "volume", "rm", cluster.AgentName)
+		w.flows(began, nil)
+		w.whole() // its member of the store has lost its data and is replaced
+		if inspect(t, two, w.targets[1].container).ID != id {
+			t.Error("the container was made anew, though nothing was wrong with it")
+		}
+		return time.Now()
+	})
 }
 
-// onClocks sets a host's clock, which must not end its lease, nor make the store end others'.
-func (w *world) onClocks() {
-	defer func() {
-		for _, h := range w.lab.Hosts() {
-			if err := h.SetClock(context.Background(), 0); err != nil {
-				w.t.Error(err)
-			}
+// whole runs a command, again and again, until it has made the cluster whole: the store has three members that serve.
+func (w *world) whole() {
+	w.t.Helper()
+	var said string
+	if !lab.Happens(func() bool {
+		w.must("up", "-d")
+		out, err := w.berth("store", "status")
+		if err != nil {
+			said = err.Error()
 		}
-	}()
-	for _, jump := range []time.Duration{time.Hour, -time.Hour} {
-		w.fault("all clocks jump by "+strings.TrimSuffix(jump.String(), "0m0s"), func(t *testing.T) time.Time {
-			before, err := leases(t.Context(), w.cluster)
-			if err != nil {
-				t.Fatal(err)
-			}
-			began := time.Now()
-			for _, h := range w.lab.Hosts() { // one after the other, so that they differ meanwhile
-				if err := h.SetClock(t.Context(), jump); err != nil {
-					t.Fatal(err)
-				}
-			}
-			w.repaired(time.Now(), nil)
-			w.flows(began, nil)
-			after, err := leases(t.Context(), w.cluster)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for host, granted := range before {
-				if after[host] != granted {
-					t.Errorf("%s has another lease than before its clock was set (%d, %d)", host, granted, after[host])
-				}
-			}
-			return began
-		})
+		return err == nil && strings.Count(out, ":23579") == 3
+	}) {
+		w.t.Fatalf("not all members of the store serve: %s", said)
 	}
 }

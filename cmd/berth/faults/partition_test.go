@@ -39,6 +39,24 @@ func (w *world) onTheNetwork() {
 	if !*slow {
 		return
 	}
+	w.fault("two hosts cut from the third, whose link is up, healed", func(t *testing.T) time.Time {
+		for _, other := range []*lab.Host{one, two} {
+			w.sever(three, other)
+			w.sever(other, three)
+		}
+		cut := time.Now()
+		gone := w.unanswered(w.targets[2], cut)
+		t.Logf("tasks of the minority are not answered any more by the majority %s after the cut", gone.Round(time.Millisecond))
+		w.repaired(cut, between(one, two, false))
+		// The minority answers for what it runs itself.
+		if err := inside(three.Proc(inspect(t, three, w.targets[2].container).State.Pid), func() error {
+			_, err := call(w.targets[2].service)
+			return err
+		}); err != nil {
+			t.Errorf("in the minority: %v", err)
+		}
+		return heal(t, three)
+	})
 	w.fault("a host cut off, healed", func(t *testing.T) time.Time {
 		if err := three.Cut(t.Context()); err != nil {
 			t.Fatal(err)
@@ -76,20 +94,6 @@ func (w *world) onTheStore() {
 		}
 		run(t, two, "docker", "start", cluster.AgentName)
 		run(t, three, "docker", "start", cluster.AgentName)
-		return time.Now()
-	})
-}
-
-// onHosts pulls a host's plug.
-func (w *world) onHosts() {
-	two := w.lab.Hosts()[1]
-	w.fault("host rebooted", func(t *testing.T) time.Time {
-		if err := two.PowerOff(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		off := time.Now()
-		t.Logf("tasks of the lost host are not answered any more %s after it lost its power", w.unanswered(w.targets[1], off).Round(time.Millisecond))
-		w.restart(two)
 		return time.Now()
 	})
 }

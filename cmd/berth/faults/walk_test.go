@@ -31,7 +31,9 @@ type walker struct {
 	projects []*walked
 	cut      *lab.Host // the host that is off the network; nil when none is
 	hands    []byHand
-	made     int // containers run by hand so far
+	made     int      // containers run by hand so far
+	backups  []string // files, the oldest first
+	lost     bool     // a member of the store has lost its data and was not replaced yet
 }
 
 // walked is a project and what shall be of it.
@@ -54,7 +56,7 @@ func TestAddressesStaySafeOnARandomWalk(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	t.Logf("go test ./cmd/berth/faults -run Walk -v -steps %d -seed %d", *steps, *seed)
+	t.Logf("go test ./cmd/berth/faults -run Walk -v -steps %d -losses %d -seed %d", *steps, *losses, *seed)
 	l := lab.Start(t, lab.Hosts(3), lab.Images("busybox"))
 	tellAll(t, l)
 	w := &walker{t: t, lab: l, random: rand.New(rand.NewPCG(*seed, 0))}
@@ -82,6 +84,9 @@ func TestAddressesStaySafeOnARandomWalk(t *testing.T) {
 
 // step does one random thing and says what.
 func (w *walker) step() (name, what string) {
+	if *losses > 0 && w.random.IntN(100) < *losses {
+		return w.storeStep()
+	}
 	p := w.projects[w.random.IntN(len(w.projects))]
 	h := w.lab.Hosts()[w.random.IntN(3)]
 	switch n := w.random.IntN(20); {
@@ -206,5 +211,8 @@ func (w *walker) calm() {
 			p.must("down", "-t", "0")
 		}
 		p.torn = false
+	}
+	if w.lost {
+		w.replace()
 	}
 }

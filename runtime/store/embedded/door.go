@@ -126,13 +126,21 @@ func listenPeers(u url.URL, g *identity.Gate, warnings io.Writer) (*peers, error
 
 type connKey struct{}
 
-// serve answers with etcd's handler until close.
-func (p *peers) serve(e *embed.Etcd) {
+// serve answers with etcd's handler until close, and with begins below BeginsPath until etcd is ready.
+func (p *peers) serve(e *embed.Etcd, begins http.Handler) {
 	handler := etcdhttp.NewPeerHandler(e.GetLogger(), e.Server)
 	p.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _ := r.Context().Value(connKey{}).(net.Conn)
 		if err := p.gate.Admit(conn, r.TLS.PeerCertificates[0]); err != nil {
 			return
+		}
+		if begins != nil && strings.HasPrefix(r.URL.Path, BeginsPath) {
+			select {
+			case <-e.Server.ReadyNotify():
+			default:
+				begins.ServeHTTP(w, r)
+				return
+			}
 		}
 		handler.ServeHTTP(w, r)
 	})

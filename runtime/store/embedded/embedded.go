@@ -3,11 +3,13 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -27,6 +29,9 @@ import (
 
 // ErrDataGone says that the other members know this one, but its data folder is empty: it cannot take up where it was.
 var ErrDataGone = errors.New("its data is gone, but the other members know it")
+
+// BeginsPath is the part of the peer URL that is not etcd's, see Config.
+const BeginsPath = "/berth/"
 
 // What a member is set to, where etcd's own defaults do not fit one transaction per `up`.
 const (
@@ -66,6 +71,12 @@ type Config struct {
 	CAFile, CertFile, KeyFile string
 	Gate                      *identity.Gate // who is let in; nil: whoever the authority knows
 	Log                       io.Writer      // warnings and errors, one line each; nil drops them
+	// Begins answers what other members ask below BeginsPath at the peer URL, until this one serves; nil leaves it to etcd.
+	Begins http.Handler
+	// Quota is how many bytes the database may have on disk; 0 is 1 GiB. SpaceEvery is the time between two looks whether it has;
+	// 0 is 30 s.
+	Quota      int64
+	SpaceEvery time.Duration
 }
 
 // Server is a running member.
@@ -75,6 +86,9 @@ type Server struct {
 	door    *door
 	peers   *peers
 	stop    sync.Once
+
+	spacing context.CancelFunc
+	space   sync.WaitGroup
 }
 
 // Start starts the member, new or from what DataDir holds, and returns when it serves: for the first start that is
@@ -101,10 +115,13 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		s.peers.close()
 		return nil, cfg.startError(err)
 	}
-	s.peers.serve(s.etcd)
+	s.peers.serve(s.etcd, cfg.Begins)
 	select {
 	case <-s.etcd.Server.ReadyNotify():
 		if err = s.putFirst(ctx, cfg.First); err == nil {
+			spacing, cancel := context.WithCancel(context.Background())
+			s.spacing = cancel
+			s.space.Go(func() { s.keepSpace(spacing, cfg.quota(), cmp.Or(cfg.SpaceEvery, spaceEvery)) })
 			return s, nil
 		}
 	case err = <-s.etcd.Err():
@@ -135,6 +152,10 @@ func (s *Server) Err() <-chan error { return s.etcd.Err() }
 // under a second, two when there is nobody to hand leadership to.
 func (s *Server) Stop() {
 	s.stop.Do(func() {
+		if s.spacing != nil {
+			s.spacing()
+			defer s.space.Wait()
+		}
 		s.streams.end()
 		if !s.handOver() {
 			// Close would try again, for 7 s.
@@ -202,7 +223,7 @@ func (cfg Config) etcd(s *Server, gate *identity.Gate) (*embed.Config, error) {
 	ec.InitialElectionTickAdvance = true
 	ec.PreVote = true
 	ec.MaxTxnOps, ec.MaxRequestBytes = maxTxnOps, maxRequestBytes
-	ec.QuotaBackendBytes = quotaBytes
+	ec.QuotaBackendBytes = cfg.quota()
 	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModePeriodic, history
 	// Clients of hosts that vanished are let go, and with them what their watches hold.
 	ec.GRPCKeepAliveInterval, ec.GRPCKeepAliveTimeout = 30*time.Second, 10*time.Second
@@ -224,6 +245,8 @@ func (cfg Config) tls() transport.TLSInfo {
 		SkipClientSANVerify: true,
 	}
 }
+
+func (cfg Config) quota() int64 { return cmp.Or(cfg.Quota, quotaBytes) }
 
 func (cfg Config) others() string {
 	var out []string

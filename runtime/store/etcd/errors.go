@@ -124,7 +124,7 @@ func (s *client) fail(ctx context.Context, op string, err error) error {
 	case is(err, rpctypes.ErrNoLeader):
 		return fmt.Errorf("store %s: %s: %w: it has no leader; start more of its members, most of them must be up", s, op, store.ErrUnreachable)
 	case is(err, rpctypes.ErrNoSpace):
-		return fmt.Errorf("store %s: %s: its database is full; defragment it and clear the alarm (etcdctl defrag, etcdctl alarm disarm): %w", s, op, err)
+		return fmt.Errorf("store %s: %s: its database is full; berth's own store makes room by itself within a minute, another one has to be defragmented and its alarm cleared (etcdctl defrag, etcdctl alarm disarm): %w", s, op, err)
 	case is(err, rpctypes.ErrLeaseNotFound):
 		return fmt.Errorf("store %s: %s: %w", s, op, store.ErrLeaseEnded)
 	case is(err, rpctypes.ErrCompacted):
