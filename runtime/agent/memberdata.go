@@ -13,8 +13,8 @@ import (
 
 // MemberData is what this host has of the embedded store, as the command line asks for it when the store does not answer.
 type MemberData struct {
-	ID        string `json:"id,omitempty"` // of the member, hexadecimal digits; "" when its data is not here
-	Committed uint64 `json:"committed"`    // see embedded.Data
+	ID        string `json:"id,omitempty"`    // of the member, hexadecimal digits; "" when its data is not here
+	Committed uint64 `json:"committed"`       // see embedded.Data
 	Began     bool   `json:"began,omitempty"` // it has served: without data, it has lost it
 	// Problem is why the member cannot run now; "" when it can.
 	Problem string `json:"problem,omitempty"`
