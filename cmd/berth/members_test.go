@@ -296,5 +296,14 @@ func membersUnderKills(t *testing.T, w *world) {
 		if r := w.must("up", "-d"); !strings.Contains(r.err, "nothing to do") {
 			t.Errorf("round %d: a second up finds something to do: %s", round, r)
 		}
+		for _, h := range w.lab.Hosts() { // as berth says when a host leaves: what runs there is the user's to end
+			if slices.Contains(hosts, h.Name()) {
+				continue
+			}
+			clear := "docker ps -aq --filter label=com.docker.compose.project=" + w.project + " | xargs -r docker rm -f"
+			if out, err := h.Run(t.Context(), "sh", "-c", clear); err != nil {
+				t.Fatal(err, out)
+			}
+		}
 	}
 }

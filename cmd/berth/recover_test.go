@@ -108,6 +108,7 @@ func TestAStoreOnAHostThatIsGoneForEverBeginsAnew(t *testing.T) {
 	}
 	w.inventory("host1", "host2", "host3")
 	w.refused([]string{"two clusters", "remove the container and volume berth-agent"}, "up", "-d")
+	w.inventory("host2", "host3")
 }
 
 // running are the IDs of the containers that run on a host, by name.

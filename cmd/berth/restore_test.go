@@ -180,6 +180,26 @@ func TestAStoreIsMovedWithItsAgents(t *testing.T) {
 	if r := again.must("store", "migrate", url); strings.Contains(r.out, "copied") {
 		t.Errorf("a second migration copies again: %s", r)
 	}
+
+	// And back into the agents, where this cluster has had its store before.
+	before, running = w.records(), ids(w.ps())
+	if *membersRounds > 1 {
+		interrupt(t, w, "putting the store on", "store", "migrate", "embedded")
+		interrupt(t, w, "switching", "store", "migrate", "embedded")
+	}
+	w.must("store", "migrate", "embedded")
+	w.refused([]string{"was moved to embedded"}, "up", "-d")
+	w.env = old
+	w.holds("host1", "host2", "host3")
+	if d := cmp.Diff(before, w.records()); d != "" {
+		t.Errorf("-before +moved back\n%s", d)
+	}
+	if d := cmp.Diff(running, ids(w.ps())); d != "" {
+		t.Errorf("-ran +runs\n%s", d)
+	}
+	if !strings.Contains(w.must("secret", "ls", "-q").out, "token") {
+		t.Error("the secret is lost")
+	}
 }
 
 // interrupt runs a command and kills it when it says something on standard error.

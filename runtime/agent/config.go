@@ -27,7 +27,7 @@ const (
 	CAKeyFile  = Dir + "/ca-key.pem"
 	AccessFile = Dir + "/access.json"
 
-	refusedFile = Dir + "/refused.json" // hosts that were refused when the agent last knew
+	RefusedFile = Dir + "/refused.json" // hosts that were refused when the agent last knew
 )
 
 // Config is what the command line hands an agent when it makes its container.

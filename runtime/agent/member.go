@@ -117,6 +117,12 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 		}
 	})
 
+	if len(m.First) > 0 && !m.Began {
+		// Nobody was served yet: what is here is of a store before it, or of a start that was cut short.
+		if err := os.RemoveAll(k.dir(m)); err != nil {
+			k.log.Error("data of an earlier store member not deleted", "err", err)
+		}
+	}
 	alone := m.Alone
 	if m.Alone {
 		// Once only: a member that the store has got since must not be cast out by a start that comes later.

@@ -98,12 +98,14 @@ func (a *agent) say(ctx context.Context, t told) error {
 // begun meanwhile: after it, everything begins anew.
 func (a *agent) rebuild(ctx context.Context, st store.Store, was remembered) (told, error) {
 	var t told
+	refused := a.member.knownRefusals() // as before this life of the store
 	for done := false; !done; {
 		err := retry(ctx, a.log, "telling the store what runs here", func(ctx context.Context) error {
 			found, err := a.find(ctx)
 			if err != nil {
 				return err
 			}
+			found.Refused = refused
 			snap, err := st.Get(ctx, ledger.Root)
 			if err != nil {
 				return err

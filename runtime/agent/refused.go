@@ -83,10 +83,9 @@ func (k *keeper) knownRefusals() map[string]string {
 
 // refuse keeps hosts out of the member; see identity.Gate.
 func (k *keeper) refuse(hosts map[string]string) {
-	if k.gate == nil {
-		return
+	if k.gate != nil {
+		k.gate.Refuse(hosts)
 	}
-	k.gate.Refuse(hosts)
 	if k.files.Refused == "" {
 		return
 	}

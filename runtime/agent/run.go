@@ -33,7 +33,7 @@ type Files struct {
 // DefaultFiles are the paths inside the agent's container.
 func DefaultFiles() Files {
 	return Files{Config: ConfigFile, CA: CAFile, Cert: CertFile, Key: KeyFile, CAKey: CAKeyFile, Access: AccessFile,
-		Data: DataDir, Refused: refusedFile, Marker: filepath.Join(Dir, "bridge-netfilter"),
+		Data: DataDir, Refused: RefusedFile, Marker: filepath.Join(Dir, "bridge-netfilter"),
 		Memory: filepath.Join(Dir, "store-seen.json"), WireGuard: filepath.Join(Dir, wireGuardFolder)}
 }
 

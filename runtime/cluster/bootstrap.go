@@ -140,6 +140,9 @@ func (c *Cluster) describe(ctx context.Context, h placement.InventoryHost, a *Ac
 		return cfg, nil, err
 	}
 	files := map[string][]byte{agent.CAFile: a.CA, agent.CertFile: own.One()}
+	if with.begins {
+		files[agent.RefusedFile] = []byte("{}") // of a cluster before this one: its authority is another
+	}
 	if i := slices.Index(a.Members, h.Name); i >= 0 && with.begins {
 		cfg.Store.Member = &agent.Member{
 			Name: h.Name, ClientURL: a.Endpoints[i], PeerURL: a.Peers[i], Initial: map[string]string{}, Token: a.Cluster,

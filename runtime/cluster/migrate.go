@@ -24,9 +24,8 @@ import (
 // complete the new store says so, and from then on it is the one that counts. Nothing is removed from the old one. The
 // result is how many keys were copied; 0 when an earlier migration had.
 func (c *Cluster) Migrate(ctx context.Context, url string) (int, error) {
-	if url == "" || url == "embedded" {
-		return 0, errors.New("the store cannot be moved back into the agents; take a backup, write store: embedded in the inventory, remove container and volume " +
-			AgentName + " on each host, run \"berth up\", and restore the backup")
+	if url == "embedded" && c.embedded() {
+		return 0, errMovedIn
 	}
 	snaps, err := c.Snapshots(ctx, engine.Query{Light: true}, nil)
 	if err != nil {
@@ -43,7 +42,15 @@ func (c *Cluster) Migrate(ctx context.Context, url string) (int, error) {
 		return 0, err
 	}
 	defer to.Close()
-	if err := to.Open(ctx, false); err != nil {
+	if to.embedded() {
+		if err := c.Open(ctx, false); err != nil {
+			return 0, err
+		}
+		err = c.moveIn(ctx, to, snaps)
+	} else {
+		err = to.Open(ctx, false)
+	}
+	if err != nil {
 		return 0, err
 	}
 	if mine := snaps[at].Agent.Cluster; to.access.Cluster != mine {
@@ -63,7 +70,10 @@ func (c *Cluster) Migrate(ctx context.Context, url string) (int, error) {
 		return copied, err
 	}
 	c.forget()
-	return copied, c.switchAgents(ctx, to, snaps)
+	if err := c.switchAgents(ctx, to, snaps); err != nil || !to.embedded() {
+		return copied, err
+	}
+	return copied, to.spread(ctx)
 }
 
 // copyTo closes this store for commands and copies what is kept of it to another.
@@ -71,36 +81,41 @@ func (c *Cluster) copyTo(ctx context.Context, to *Cluster, url string) (int, err
 	if err := c.Open(ctx, false); err != nil {
 		return 0, err
 	}
-	view, err := c.View(ctx)
+	snap, err := c.closeFor(ctx, url)
 	if err != nil {
 		return 0, err
+	}
+	return to.receive(ctx, snap)
+}
+
+// closeFor closes this store, which is open, for commands, because its content moves to url, and reads it.
+func (c *Cluster) closeFor(ctx context.Context, url string) (store.Snapshot, error) {
+	view, err := c.View(ctx)
+	if err != nil {
+		return store.Snapshot{}, err
 	}
 	switch {
 	case view.Epoch.Restoring != "":
 		_, err := c.usable(ctx)
-		return 0, err
+		return store.Snapshot{}, err
 	case view.Epoch.Moved != "" && view.Epoch.Moved != url:
-		return 0, movedError(view.Epoch.Moved)
+		return store.Snapshot{}, movedError(view.Epoch.Moved)
 	case view.Epoch.Moved == "":
 		if err := c.unlocked(view); err != nil {
-			return 0, err
+			return store.Snapshot{}, err
 		}
 		closed := view.Epoch
 		closed.Moved = url
 		// The allocation key, too: a command that has made its plan by now does not get to record it.
 		_, err := c.store.Commit(ctx, store.Txn{Compares: still(view), Puts: []store.Put{{Key: ledger.Allocation}, epochPut(closed)}})
 		if errors.Is(err, store.ErrConflict) {
-			return 0, errors.New("a command has changed the store meanwhile; run the migration again")
+			return store.Snapshot{}, errors.New("a command has changed the store meanwhile; run the migration again")
 		}
 		if err != nil {
-			return 0, err
+			return store.Snapshot{}, err
 		}
 	}
-	snap, err := c.Dump(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return to.receive(ctx, snap)
+	return c.Dump(ctx)
 }
 
 // receive fills this store with what is kept of another, and begins an epoch when it has it all.
@@ -115,7 +130,7 @@ func (c *Cluster) receive(ctx context.Context, from store.Snapshot) (int, error)
 	}
 	end := ledger.NewEpoch(false)
 	begin := end
-	begin.Restoring = "by way of \"berth store migrate\""
+	begin.Restoring = byMigration
 	at, err := c.store.Commit(ctx, store.Txn{Compares: []store.Compare{{Key: ledger.EpochKey, Modified: view.Began}}, Puts: []store.Put{epochPut(begin)}})
 	if err != nil {
 		return 0, err
@@ -240,9 +255,16 @@ func (c *Cluster) switching(ctx context.Context, to *Cluster, h placement.Invent
 	if err := json.Unmarshal(b, &now); err != nil {
 		return nil, false, fmt.Errorf("host %s: %s in volume %s is broken: %w", h.Name, agent.ConfigFile, AgentName, err)
 	}
-	cfg, files, err := to.describe(ctx, h, to.access, installation{})
+	with := installation{}
+	if with.caKey, err = to.caKey(ctx, to.access); err != nil {
+		return nil, false, err
+	}
+	cfg, files, err := to.describe(ctx, h, to.access, with)
 	if err != nil {
 		return nil, false, err
+	}
+	if to.embedded() && slices.Contains(to.access.Members, h.Name) {
+		return nil, false, nil // it has begun there
 	}
 	_, version, err := c.binary()
 	if err != nil {
@@ -257,6 +279,9 @@ func (c *Cluster) switching(ctx context.Context, to *Cluster, h placement.Invent
 		var a Access
 		if json.Unmarshal(b, &a) == nil {
 			a.Moved = to.inv.Store
+			if to.embedded() {
+				a = *to.access // what was left of one before it; its agent takes it away
+			}
 			if files[agent.AccessFile], err = json.Marshal(a); err != nil {
 				return nil, member, err
 			}

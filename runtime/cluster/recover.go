@@ -242,7 +242,8 @@ func (c *Cluster) goOnAlone(ctx context.Context, r *Recovery) error {
 		if cfg.Store.Member == nil {
 			return false, fmt.Errorf("host %s is no member of the store any more; run the same command again", r.Keep)
 		}
-		cfg.Store.Member.Alone, cfg.Store.Member.First, cfg.Store.Endpoints = true, first, a.Endpoints
+		m := cfg.Store.Member
+		m.Alone, m.Began, m.First, cfg.Store.Endpoints = true, true, first, a.Endpoints
 		access, err := json.Marshal(a)
 		files[agent.AccessFile] = access
 		return true, err

@@ -24,6 +24,8 @@ type Found struct {
 	Pins  map[string][]string
 	// Containers are the names of all containers of the host.
 	Containers map[string]bool
+	// Refused are the hosts that the host's agent knows to be refused, with the admission of each that is good, "" for none.
+	Refused map[string]string
 }
 
 // Rebuild works out what the store has to learn, so that what it says about one host is true again, after it was emptied
@@ -58,8 +60,26 @@ func Rebuild(v *View, f Found) (store.Txn, []string) {
 	for project, pins := range f.Pins {
 		r.pins(project, pins)
 	}
+	for host, admitted := range f.Refused {
+		r.refusal(host, admitted)
+	}
 	slices.Sort(r.problems)
 	return r.txn(), r.problems
+}
+
+// refusal keeps a host out that was refused before. Of two admissions that agents and store take for the good one, neither
+// may be: the next command lets a host of the inventory in again.
+func (r *rebuilding) refusal(host, admitted string) {
+	if host == r.found.Host {
+		return // who is refused has no say in it
+	}
+	now, there := r.view.Refused[host]
+	switch {
+	case !there:
+		r.put(RefusedKey(host), Refusal{Admitted: admitted})
+	case now.Admitted != "" && now.Admitted != admitted:
+		r.put(RefusedKey(host), Refusal{})
+	}
 }
 
 type rebuilding struct {

@@ -305,3 +305,28 @@ func TestAnOldBackupIsCorrectedByWhatRuns(t *testing.T) {
 		}
 	})
 }
+
+func TestWhoWasRefusedStaysRefusedInAStoreThatWasEmptied(t *testing.T) {
+	w := newWorld("a", "b", "left", "back")
+	w.found["a"].Refused = map[string]string{"left": "", "back": "second"}
+	w.found["b"].Refused = map[string]string{"left": "", "back": "second", "b": "mine"}
+	w.lose()
+	for _, h := range w.hosts {
+		w.tell(t, h)
+	}
+	want := map[string]Refusal{"left": {}, "back": {Admitted: "second"}}
+	if d := cmp.Diff(want, w.view(t).Refused); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	// One that was away when the host came back knows an admission that is not good any more, or none.
+	for _, admitted := range []string{"first", ""} {
+		w.found["a"].Refused["back"] = admitted
+		w.lose()
+		w.tell(t, "a")
+		w.tell(t, "b")
+		if got := w.view(t).Refused["back"]; got.Admitted != "" {
+			t.Errorf("with %q remembered, %q is let in", admitted, got.Admitted)
+		}
+		w.put(RefusedKey("back"), Refusal{Admitted: "second"})
+	}
+}
