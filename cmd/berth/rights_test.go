@@ -81,12 +81,31 @@ func TestAnAgentHasTheRightsThatItNeedsAndNoMore(t *testing.T) {
 				t.Errorf("%s: a thread of the agent may get new rights:\n%s", host, status)
 			}
 		}
+		if kernelHasTCX(t) { // what the right was for: the shortcut's program on the tunnel of a network with a container
+			eventually(t, "the shortcut of "+host, func() bool {
+				return strings.Contains(w.on(host, "sh", "-c", "cat /proc/"+pid+"/fdinfo/* || :"), "link_type:\ttcx")
+			})
+		}
 	}
 	for host, out := range w.onHosts("docker", "inspect", "--format", "{{.Config.User}} {{range .Mounts}}{{.Destination}} {{end}}", "berth-agent") {
 		if got := strings.Fields(out); !slices.Equal(sorted(got), []string{"/run/engine", "/var/lib/berth"}) {
 			t.Errorf("%s: user and mounts are %v", host, got)
 		}
 	}
+}
+
+// kernelHasTCX reports whether this is Linux 6.6 or later.
+func kernelHasTCX(t *testing.T) bool {
+	t.Helper()
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		t.Fatal(err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); err != nil {
+		t.Fatal(err)
+	}
+	return major > 6 || major == 6 && minor >= 6
 }
 
 // agentCapabilities are those that the agent keeps.

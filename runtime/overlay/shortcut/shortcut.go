@@ -22,6 +22,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // maxPorts is how many containers of a host can be known at the same time, those of more than one network counted for
@@ -57,6 +58,9 @@ func Open() (_ *Shortcut, err error) {
 	defer func() {
 		if err != nil {
 			s.Close()
+			if errors.Is(err, unix.EPERM) { // the library goes on about memory, of which old kernels kept account
+				err = unix.EPERM
+			}
 			err = fmt.Errorf("shortcut: load its program: %w", err)
 		}
 	}()
