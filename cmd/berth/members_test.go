@@ -4,10 +4,13 @@ import (
 	"archive/tar"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"berth/fixtures/lab/lab"
 	"berth/runtime/identity"
@@ -243,4 +246,55 @@ func TestAHostThatLeavesIsReplacedInTheStoreAndRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "host4 finds out", func() bool { return strings.Contains(w.log("host4"), "is refused by its store") })
+
+	t.Run("commands and agents may be killed meanwhile", func(t *testing.T) { membersUnderKills(t, w) })
+	w.t = t
+	w.inventory("host1", "host2", "host3", "host4") // for the clean-up: a subtest's files go with it
+}
+
+var membersRounds = flag.Int("members.rounds", 1, "how often commands and agents are killed while the store's members change")
+
+// membersUnderKills changes the inventory, kills the command that follows it at any moment, and an agent beside it; one
+// more command completes what was torn.
+func membersUnderKills(t *testing.T, w *world) {
+	w.t = t
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for round := range *membersRounds {
+		hosts := []string{"host1", "host2", "host3", "host4"}
+		random.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
+		hosts = sorted(hosts[:2+random.IntN(3)])
+		if round == 0 {
+			hosts = []string{"host1", "host2", "host4"} // who was refused replaces one that is there
+		}
+		given := w.addresses()
+		w.inventory(hosts...)
+		victim, err := w.lab.Host(hosts[random.IntN(len(hosts))])
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.killed(time.Duration(random.IntN(4000))*time.Millisecond, "up", "-d")
+		if _, err := victim.Run(t.Context(), "sh", "-c", "kill -9 $(docker inspect -f '{{.State.Pid}}' berth-agent)"); err != nil {
+			t.Logf("round %d: %s has no agent to kill: %v", round, victim.Name(), err)
+		}
+		w.must("up", "-d")
+		want := 1
+		if len(hosts) >= 3 {
+			want = 3
+		}
+		members := sorted(keys(w.members()))
+		if len(members) != want || slices.ContainsFunc(members, func(h string) bool { return !slices.Contains(hosts, h) }) {
+			t.Fatalf("round %d: with %v in the inventory the store is on %v", round, hosts, members)
+		}
+		now := w.addresses() // none twice
+		for at, ip := range given {
+			if now[at] != "" && now[at] != ip {
+				t.Errorf("round %d: %s had %s and has %s", round, at, ip, now[at])
+			}
+		}
+		if r := w.must("up", "-d"); !strings.Contains(r.err, "nothing to do") {
+			t.Errorf("round %d: a second up finds something to do: %s", round, r)
+		}
+	}
 }

@@ -19,15 +19,8 @@ func agentCommand(s *settings) *cli.Command {
 				return agent.Relay(c.Context, c.Args().First(), s.env.Stdin, s.env.Stdout)
 			},
 		}, {
-			Name: "member", Usage: "say why the host's store member cannot run, if it cannot",
-			Action: func(*cli.Context) error {
-				cfg, err := agent.ReadConfig(agent.ConfigFile)
-				if err != nil {
-					return err
-				}
-				fmt.Fprint(s.env.Stdout, agent.MemberProblem(cfg, agent.DataDir))
-				return nil
-			},
+			Name: "member", Usage: "print what this host has of the embedded store",
+			Action: func(*cli.Context) error { return agent.PrintMember(s.env.Stdout) },
 		}, {
 			Name: "wireguard", Usage: "be the host's userspace WireGuard device",
 			Action: func(c *cli.Context) error {

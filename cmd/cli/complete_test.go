@@ -51,7 +51,7 @@ func TestCompletionOffersWhatCanStandAtTheCursor(t *testing.T) {
 		{"exec w", "web worker :4"},
 		{"exec web ls -", ":0"},
 		{"completion ", "bash zsh fish :4"},
-		{"store ", "status dump backup restore migrate rotate-keys :4"},
+		{"store ", "status dump backup restore recover migrate rotate-keys :4"},
 		{"store dump ", ":4"},
 		{"help store", "store :4"},
 		{"build --host ", "east west :4"},

@@ -30,6 +30,11 @@ func storeCommand(s *settings) *cli.Command {
 					&cli.BoolFlag{Name: "dry-run", Usage: "say what would change, and change nothing"},
 					&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
 				}},
+			{Name: "recover", Usage: "make it work again when most of its members are lost for ever", Action: action(storeRecover),
+				Flags: []cli.Flag{
+					&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and do nothing"},
+					&cli.BoolFlag{Name: "yes", Aliases: []string{"y", "force"}, Usage: "do not ask"},
+				}},
 			{Name: "migrate", Usage: "move it to another store, and the agents with it", ArgsUsage: "URL", Action: action(storeMigrate)},
 			rotateCommand(s),
 		},

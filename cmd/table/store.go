@@ -30,15 +30,9 @@ func Store(w io.Writer, s *cluster.StoreStatus, format string) error {
 		fmt.Fprint(tw, "\nSERVER\tHOST\tSTATE\tVERSION\tREVISION\tSIZE\n")
 	}
 	for _, one := range s.Servers {
-		state := "healthy"
-		switch {
-		case one.Problem != "":
-			state = one.Problem
-		case one.Leader:
-			state = "leader"
-		}
+		state := cmp.Or(one.Problem, one.Role, "healthy")
 		size, revision := "-", "-"
-		if one.Version != "" {
+		if one.Revision > 0 { // others do not say
 			size, revision = units.HumanSize(float64(one.Size)), fmt.Sprint(one.Revision)
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", one.Endpoint, cmp.Or(one.Host, "-"), state, cmp.Or(one.Version, "-"), revision, size)

@@ -21,6 +21,9 @@ type Access struct {
 	Cert      []byte   `json:"cert,omitempty"`
 	Key       []byte   `json:"key,omitempty"`
 	Seal      []byte   `json:"seal,omitempty"` // the cluster's key for what lies sealed in the store; see cluster/seal.go
+	// Recovered counts how often the store has gone on with one member when the others were lost: where hosts differ, the
+	// highest is right.
+	Recovered int `json:"recovered,omitempty"`
 	// Moved is where the cluster's store is now, when it was moved away from here; "" else.
 	Moved string `json:"moved,omitempty"`
 }

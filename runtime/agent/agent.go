@@ -66,6 +66,7 @@ type agent struct {
 	listing    bool            // a list job is under way
 	relist     bool            // another one is wanted
 	ended      int             // jobs of networks that have ended
+	due        bool            // one of them has changed something: everything is to be compared
 	ports      ports
 	paths      paths
 	firewall   string   // complaint about the host's firewall last logged
@@ -108,7 +109,7 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 		case u := <-a.updates:
 			c = a.take(u)
 		case r := <-a.results:
-			a.finish(ctx, r)
+			a.finishAll(ctx, r)
 			continue
 		case <-a.refusals:
 			a.retire()
@@ -165,6 +166,8 @@ func (a *agent) take(u update) changes {
 		case u.snapshot != nil:
 			a.view = load(a.config.Host, a.log, *u.snapshot)
 			c = changes{whole: true}
+		case u.shift != nil:
+			a.view.shift(*u.shift, &c)
 		case a.view != nil:
 			for _, e := range u.batch.Events {
 				a.view.apply(e, &c)
@@ -282,6 +285,8 @@ func (a *agent) setZones(c changes) {
 				a.names.SetServing(host, container, a.serves(host, container))
 			}
 		}
+	}
+	if c.whole || c.left {
 		a.names.Forget(func(host, container string) bool {
 			_, ok := a.view.states[host][container]
 			return ok

@@ -66,6 +66,10 @@ type Member struct {
 	ID string `json:"id,omitempty"`
 	// Began says that it has served: from then on it does not begin without data.
 	Began bool `json:"began,omitempty"`
+	// Alone makes it the only member, because the others are lost for ever. It counts once.
+	Alone bool `json:"alone,omitempty"`
+	// First is put, key by key, before the member serves anybody for the first time.
+	First map[string]string `json:"first,omitempty"`
 }
 
 // ReadConfig reads an agent's configuration.

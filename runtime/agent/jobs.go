@@ -160,7 +160,24 @@ func (a *agent) finish(ctx context.Context, r result) {
 		a.log.Info("network stands", "network", n.name, "vni", r.made.vni, "bridge", r.made.spec.Bridge)
 	}
 	// The engine has been at the bridge: compare again, report, and go on with what waited.
-	a.reconcile(ctx)
+	a.due = true
+}
+
+// finishAll takes a result in, and all others that are at hand: when an agent starts, its host's networks are ready at about
+// the same time, and a comparison of everything for each of them would keep the last one waiting.
+func (a *agent) finishAll(ctx context.Context, r result) {
+	for {
+		a.finish(ctx, r)
+		select {
+		case r = <-a.results:
+			continue
+		default:
+		}
+		if a.due {
+			a.reconcile(ctx)
+		}
+		return
+	}
 }
 
 func (a *agent) finishList(ctx context.Context, r result) {

@@ -69,7 +69,7 @@ func newKeeper(s *settings, files Files, log *slog.Logger) (*keeper, error) {
 const dataGone = "its data is gone"
 
 // dir is the data folder of a member.
-func (k *keeper) dir(m Member) string { return memberDir(k.files.Data, m) }
+func (k *keeper) dir(m Member) string { return m.folder(k.files.Data) }
 
 func hasData(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "member"))
@@ -117,6 +117,12 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 		}
 	})
 
+	alone := m.Alone
+	if m.Alone {
+		// Once only: a member that the store has got since must not be cast out by a start that comes later.
+		m.Alone = false
+		k.keep(m)
+	}
 	var server *embedded.Server
 	err := retry(ctx, k.log, "start of the store member", func(ctx context.Context) error {
 		if full := noRoom(k.dir(m)); full != "" {
@@ -125,7 +131,7 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 		}
 		cfg := embedded.Config{
 			Name: m.Name, DataDir: k.dir(m), ClientURL: m.ClientURL, PeerURL: m.PeerURL, Initial: m.Initial, Token: m.Token,
-			Joins: m.ID != "", Gate: k.gate,
+			Joins: m.ID != "", Alone: alone, First: m.first(), Gate: k.gate,
 			CAFile: k.files.CA, CertFile: k.files.Cert, KeyFile: k.files.Cert, Log: os.Stderr,
 		}
 		if m.ID == "" && !m.Began {
@@ -172,20 +178,30 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 	_ = sleep(ctx, lastPause)
 }
 
+// keep writes down what has changed of the member that is wanted.
+func (k *keeper) keep(m Member) {
+	k.settings.update(func(c *Config) {
+		if c.Store.Member != nil && c.Store.Member.ID == m.ID {
+			c.Store.Member = &m
+		}
+	})
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.want != nil && k.want.ID == m.ID {
+		k.want = &m
+	}
+}
+
 // serves notes that a member runs, and clears away the data of those before it.
 func (k *keeper) serves(m Member, id string) {
+	own := m
 	k.mu.Lock()
 	if k.want != nil && k.want.ID == m.ID {
-		own := *k.want
-		own.Began = true
-		k.want = &own
-		k.settings.update(func(c *Config) {
-			if c.Store.Member != nil && c.Store.Member.ID == m.ID {
-				c.Store.Member = &own
-			}
-		})
+		own.Initial = k.want.Initial // it may have learned of others since
 	}
 	k.mu.Unlock()
+	own.Began, own.First = true, nil
+	k.keep(own)
 	olds, _ := filepath.Glob(k.files.Data + "*") // the pattern is well-formed
 	for _, dir := range olds {
 		if dir == k.dir(m) || dir != k.files.Data && !strings.HasPrefix(dir, k.files.Data+"-") {

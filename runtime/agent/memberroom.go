@@ -53,20 +53,3 @@ func (k *keeper) watchRoom(ctx context.Context, dir string, full chan<- string) 
 		}
 	}
 }
-
-// MemberProblem says why this host's store member cannot run now, from its configuration and its disk; "" when it can, or
-// has none.
-func MemberProblem(c Config, data string) string {
-	if c.Store.Member == nil {
-		return ""
-	}
-	return noRoom(memberDir(data, *c.Store.Member))
-}
-
-// memberDir is the data folder of a member.
-func memberDir(data string, m Member) string {
-	if m.ID == "" {
-		return data
-	}
-	return data + "-" + m.ID
-}

@@ -71,6 +71,7 @@ func (a *agent) wanted(r record, mtu int) made {
 // reconcile compares everything: links and entries with the kernel, networks with the engine. It needs the store's
 // word and the engine's, so that nothing is taken for stale only because nobody was asked yet.
 func (a *agent) reconcile(ctx context.Context) {
+	a.due = false
 	a.compare(ctx)
 	a.encrypt(ctx) // last: a peer that goes has no more entries then
 }
@@ -262,6 +263,7 @@ func (a *agent) retryRemovals(ctx context.Context) {
 func (a *agent) gone(name string) {
 	a.names.Unlisten(name)
 	delete(a.nets, name)
+	delete(a.view.ready, name) // no event will say so: the host does not watch other hosts' networks
 	a.publish.delete(ledger.ReadyKey(name, a.config.Host))
 }
 

@@ -43,7 +43,7 @@ func (a *agent) remember() {
 // knows reports whether a store knows what runs here: it is of the epoch that this agent has told it in, and has not gone
 // back since. One that does not is told, and has to be read again. An error is the end of ctx.
 func (a *agent) knows(ctx context.Context, st store.Store, snap store.Snapshot) (bool, error) {
-	view, err := ledger.Decode(snap)
+	view, err := ledger.Decode(head(snap))
 	if err != nil {
 		a.log.Error("store not understood", "err", err)
 		return true, nil // the loop leaves out what it cannot read
@@ -74,6 +74,18 @@ func (a *agent) knows(ctx context.Context, st store.Store, snap store.Snapshot) 
 		return false, err
 	}
 	return false, a.awaitOthers(ctx, st, news.epoch, was.Hosts)
+}
+
+// head is what of a snapshot says whose life of the store it is, and which hosts there are: most of the rest would be decoded
+// for nothing.
+func head(snap store.Snapshot) store.Snapshot {
+	out := store.Snapshot{Revision: snap.Revision}
+	for _, p := range snap.Pairs {
+		if p.Key == ledger.EpochKey || strings.HasPrefix(p.Key, ledger.Hosts) {
+			out.Pairs = append(out.Pairs, p)
+		}
+	}
+	return out
 }
 
 // say tells the loop, which publishes it with the host's record.

@@ -5,18 +5,21 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"berth/runtime/ledger"
 	"berth/runtime/store"
 	"berth/runtime/store/etcd"
 )
 
-// update is news from the store: a whole snapshot, or the events of one revision; or that the store was told what runs
-// here.
+// update is news from the store: a whole snapshot of what this host needs, the events of one revision, or that it needs other
+// parts of the store now; or that the store was told what runs here.
 type update struct {
 	snapshot *store.Snapshot
 	batch    store.Batch
+	shift    *shift
 	told     *told
 }
 
@@ -36,6 +39,7 @@ func (a *agent) session(ctx context.Context, files Files, s *signer) {
 	wg.Go(func() { a.follow(ctx, st, s) })
 	wg.Go(func() { s.ask(ctx, st) })
 	wg.Go(func() { a.moves(ctx, st) })
+	wg.Go(func() { a.keepUp(ctx, st) })
 	wg.Wait()
 	if err := st.Close(); err != nil {
 		a.log.Debug("store not closed", "err", err)
@@ -82,18 +86,38 @@ func (a *agent) follow(ctx context.Context, st store.Store, s *signer) {
 		for _, p := range snap.Pairs {
 			desk.take(ctx, st, store.Event{Pair: p}) // "refused" sorts before "renewals"
 		}
-		if a.tell(ctx, update{snapshot: &snap}) {
-			a.watch(ctx, st, snap.Revision, desk)
+		scope := scopeOf(a.config.Host, a.log, snap)
+		needed := scope.cut(snap)
+		if a.tell(ctx, update{snapshot: &needed}) {
+			a.watch(ctx, st, snap.Revision, scope, desk)
 		}
 		desk.signing.Wait()
 	}
 }
 
-// watch sends each change to the loop, until the store has to be read anew.
-func (a *agent) watch(ctx context.Context, st store.Store, after int64, desk *desk) {
+// watch sends each change of what this host needs to the loop, until the store has to be read anew.
+func (a *agent) watch(ctx context.Context, st store.Store, after int64, scope *scope, desk *desk) {
+	floor := map[string]int64{}
+	for {
+		parts := scope.parts()
+		next, ok := a.watchParts(ctx, st, after, parts, floor, scope, desk)
+		if !ok {
+			return
+		}
+		shift, err := scope.shift(ctx, st, parts, floor)
+		if err != nil || !a.tell(ctx, update{shift: &shift}) {
+			return
+		}
+		after = next
+	}
+}
+
+// watchParts sends each change of parts of the store to the loop until others are needed, and says after which revision to go
+// on; ok is false when the store has to be read anew.
+func (a *agent) watchParts(ctx context.Context, st store.Store, after int64, parts []string, floor map[string]int64, scope *scope, desk *desk) (next int64, ok bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	batches := st.Watch(ctx, ledger.Root, after)
+	batches := watchParts(ctx, st, parts, after)
 	for {
 		var b store.Batch
 		select {
@@ -101,24 +125,44 @@ func (a *agent) watch(ctx context.Context, st store.Store, after int64, desk *de
 		case <-a.publish.renewed:
 			// Its lease ended: perhaps for want of a store that had it. The watch would not see that it has gone back.
 			a.log.Info("reading the store anew")
-			return
+			return 0, false
 		}
 		if b.Err != nil {
 			if ctx.Err() == nil && !errors.Is(b.Err, store.ErrCompacted) {
 				a.log.Warn("store watch broke, reading anew", "err", b.Err)
 				_ = sleep(ctx, firstPause)
 			}
-			return
+			return 0, false
 		}
+		if b = unknown(b, parts, floor); len(b.Events) == 0 {
+			continue
+		}
+		others := false
 		for _, e := range b.Events {
 			desk.take(ctx, st, e)
+			others = scope.take(e) || others
 		}
 		if a.another(b) || !a.tell(ctx, update{batch: b}) {
-			return
+			return 0, false
 		}
 		a.memory.at(b.Revision)
+		if others && !slices.Equal(parts, scope.parts()) {
+			return b.Revision, true
+		}
 	}
 }
+
+// keepUp remembers how far the store has come, also while nothing happens that this host watches.
+func (a *agent) keepUp(ctx context.Context, st store.Store) {
+	for sleep(ctx, keepUpEvery) == nil {
+		if snap, err := st.Get(ctx, ledger.EpochKey); err == nil {
+			a.memory.at(snap.Revision)
+		}
+	}
+}
+
+// keepUpEvery is how often the store is asked how far it has come.
+const keepUpEvery = time.Minute
 
 // desk is where requests for certificates arrive, and what is known of who is refused meanwhile.
 type desk struct {

@@ -63,6 +63,7 @@ type changes struct {
 	paths    bool // whom to probe
 	members  bool // of the embedded store
 	refused  bool // hosts that are
+	left     bool // a part of the store is no longer needed
 }
 
 type served struct {

@@ -7,8 +7,8 @@ import (
 	"berth/runtime/store"
 )
 
-// Most endpoints of a large cluster are on networks that this host is not on. Their records are kept as they came and
-// read only when somebody asks for the network's endpoints: when this host joins it, say.
+// Endpoints come before their network does, in a snapshot and perhaps in a revision. Their records are kept as they came, and
+// are read when somebody asks for the network's endpoints: not at all when this host is not on it.
 
 // keepUnread takes the record of an endpoint in without reading it, if its network is of no interest here by now.
 func (v *view) keepUnread(network, container string, e store.Event) bool {

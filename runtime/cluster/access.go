@@ -107,11 +107,17 @@ func (c *Cluster) fetchAccess(ctx context.Context, snaps []engine.Snapshot) ([]*
 			return nil, movedError(a.Moved)
 		}
 	}
+	// One that was left behind when the store went on alone leads to what is not the cluster's store any more.
+	newest := 0
+	for _, a := range all {
+		newest = max(newest, a.Recovered)
+	}
+	all = slices.DeleteFunc(all, func(a *Access) bool { return a.Recovered < newest })
 	switch {
 	case len(all) > 0:
 		return all, nil
 	case found > 0:
-		return nil, fmt.Errorf("no store member of cluster %s answers: %w", clusterID, last)
+		return nil, c.lostStore(ctx, clusterID, first, last)
 	}
 	return nil, ErrNoCluster
 }

@@ -44,10 +44,21 @@ func (c *Cluster) complete(ctx context.Context, snaps []engine.Snapshot, a *Acce
 			asleep = append(asleep, s.Host.Name)
 		}
 	}
-	if err := c.join(ctx, absent, a, true, nil); err != nil {
+	if err := c.join(ctx, absent, a, installation{begins: true, began: c.began(ctx, snaps)}, nil); err != nil {
 		return err
 	}
 	return c.wake(ctx, asleep)
+}
+
+// began reports whether a member of the store has served already.
+func (c *Cluster) began(ctx context.Context, snaps []engine.Snapshot) bool {
+	return slices.ContainsFunc(snaps, func(s engine.Snapshot) bool {
+		if s.Agent == nil || missing(s) {
+			return false
+		}
+		cfg, err := c.agentConfig(ctx, s.Host.Name)
+		return err == nil && cfg.Store.Member != nil && cfg.Store.Member.Began
+	})
 }
 
 // wake starts agents that stand still.
@@ -149,7 +160,7 @@ func (c *Cluster) mendAgents(ctx context.Context, t *triage, view *ledger.View, 
 	if t.asleep, err = again(t.asleep); err != nil {
 		return err
 	}
-	if err := c.join(ctx, t.fresh, c.access, false, view); err != nil {
+	if err := c.join(ctx, t.fresh, c.access, installation{}, view); err != nil {
 		return err
 	}
 	// One after the other, so that a store of three members keeps its quorum.
@@ -168,13 +179,11 @@ func (c *Cluster) mendAgents(ctx context.Context, t *triage, view *ledger.View, 
 	return c.settle(ctx, slices.Concat(t.fresh, t.asleep, t.quiet), version, settleTime)
 }
 
-// join puts agents on hosts that are new to the cluster, or were refused and are let in again. begins says that the
-// store is still being made.
-func (c *Cluster) join(ctx context.Context, names []string, a *Access, begins bool, view *ledger.View) error {
+// join puts agents on hosts that are new to the cluster, or were refused and are let in again.
+func (c *Cluster) join(ctx context.Context, names []string, a *Access, with installation, view *ledger.View) error {
 	if len(names) == 0 {
 		return nil
 	}
-	with := installation{begins: begins}
 	var err error
 	if with.caKey, err = c.caKey(ctx, a); err != nil {
 		return fmt.Errorf("host %s cannot join: %w", names[0], err)

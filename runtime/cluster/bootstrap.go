@@ -91,6 +91,7 @@ func (c *Cluster) bootstrap(ctx context.Context, snaps []engine.Snapshot) (*Acce
 type installation struct {
 	caKey  []byte // nil with an external store
 	begins bool   // the store begins: those of the hosts that are to be its members are
+	began  bool   // it has begun before: those that have no data must not begin it a second time
 	// admissions are those of hosts that had been refused, by name. The others get any.
 	admissions map[string]string
 }
@@ -142,6 +143,7 @@ func (c *Cluster) describe(ctx context.Context, h placement.InventoryHost, a *Ac
 	if i := slices.Index(a.Members, h.Name); i >= 0 && with.begins {
 		cfg.Store.Member = &agent.Member{
 			Name: h.Name, ClientURL: a.Endpoints[i], PeerURL: a.Peers[i], Initial: map[string]string{}, Token: a.Cluster,
+			Began: with.began,
 		}
 		for j, m := range a.Members {
 			cfg.Store.Member.Initial[m] = a.Peers[j]

@@ -3,14 +3,10 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"berth/runtime/engine"
@@ -67,60 +63,11 @@ func (c *Cluster) Open(ctx context.Context, bootstrap bool) error {
 		return nil
 	}
 	a := all[0]
-	if c.tryOpen(ctx, a, cachedTime) == nil {
-		c.cache(a)
-		return nil
-	}
-	if why := c.cannotRun(ctx, a); why != "" {
-		return fmt.Errorf("the cluster's store cannot be reached: members of it cannot run: %s", why)
-	}
-	if err := c.tryOpen(ctx, a, 30*time.Second); err != nil {
-		return fmt.Errorf("the embedded store on %s cannot be reached: %w; look at \"docker logs %s\" on these hosts",
-			strings.Join(a.Members, ", "), err, AgentName)
+	if err := c.openMembers(ctx, snaps, a); err != nil {
+		return err
 	}
 	c.cache(a)
 	return nil
-}
-
-// cannotRun asks the agents of the store's members, as far as they answer, why these cannot run; "" when they can.
-func (c *Cluster) cannotRun(ctx context.Context, a *Access) string {
-	ctx, cancel := context.WithTimeout(ctx, cachedTime)
-	defer cancel()
-	said := make([]string, len(a.Members))
-	var asking sync.WaitGroup
-	for i, host := range a.Members {
-		e := c.engines[host]
-		if e == nil {
-			continue
-		}
-		asking.Go(func() {
-			conn, err := e.ExecStream(ctx, AgentName, []string{"/berth", "agent", "member"})
-			if err != nil {
-				return
-			}
-			defer conn.Close()
-			stop := context.AfterFunc(ctx, func() { conn.Close() })
-			defer stop()
-			if why, err := io.ReadAll(conn); err == nil {
-				said[i] = string(why)
-			}
-		})
-	}
-	asking.Wait()
-	var out []string
-	for i, why := range said {
-		if why == "" || slices.Contains(said[:i], why) {
-			continue
-		}
-		var hosts []string
-		for j, host := range a.Members {
-			if said[j] == why {
-				hosts = append(hosts, host)
-			}
-		}
-		out = append(out, fmt.Sprintf("that on %s: %s", strings.Join(hosts, ", "), why))
-	}
-	return strings.Join(out, "; ")
 }
 
 // tryAll opens the store with the first access that works.
@@ -139,6 +86,9 @@ func (c *Cluster) embedded() bool { return c.inv.Store == "" || c.inv.Store == "
 
 // cachedTime bounds the try with an access from an earlier command: beyond it, the engines are asked for a newer one.
 const cachedTime = 2 * time.Second
+
+// openTime bounds how long a store may take to answer whose members have their data.
+const openTime = 25 * time.Second
 
 // tryCached opens the store with the access of an earlier command, or takes over what Warm has begun.
 func (c *Cluster) tryCached(ctx context.Context) bool {

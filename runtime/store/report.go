@@ -14,6 +14,7 @@ type Server struct {
 	Endpoint string `json:"endpoint"`          // host:port
 	Problem  string `json:"problem,omitempty"` // why it does not serve, one sentence; "" when it does
 	Leader   bool   `json:"leader,omitempty"`
+	Role     string `json:"role,omitempty"` // leader, follower; standalone (ZooKeeper), agent (Consul); "" where it does not say
 	Version  string `json:"version,omitempty"`
 	Revision int64  `json:"revision,omitempty"` // that it has come to
 	Size     int64  `json:"size,omitempty"`     // of its database on disk, bytes

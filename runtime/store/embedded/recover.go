@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/storage/wal"
@@ -12,34 +13,48 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"berth/runtime/store"
 )
 
-// Committed is how far a member has come: the index of the last change in its data of which it knows that most members
-// had it. It reads the files, whether the member runs or not; ErrDataGone when there are none.
-//
-// Of members that lost the others, the one that has come farthest has the newest data.
-func Committed(dataDir string) (uint64, error) {
+// Data is what a member's files say of it.
+type Data struct {
+	ID string // of the member, hexadecimal digits
+	// Committed is the index of the last change of which the member knows that most members had it. Of members that lost the
+	// others, the one that has come farthest has the newest data.
+	Committed uint64
+}
+
+// Read reads a member's files, whether it runs or not; ErrDataGone when there are none.
+func Read(dataDir string) (Data, error) {
 	dir := filepath.Join(dataDir, "member", "wal")
 	if !wal.Exist(dir) {
-		return 0, fmt.Errorf("embedded store: %s: %w", dataDir, ErrDataGone)
+		return Data{}, fmt.Errorf("embedded store: %s: %w", dataDir, ErrDataGone)
 	}
+	fail := func(err error) (Data, error) { return Data{}, fmt.Errorf("embedded store: read %s: %w", dir, err) }
 	nop := zap.NewNop()
 	snaps, err := wal.ValidSnapshotEntries(nop, dir)
-	if err != nil || len(snaps) == 0 {
-		return 0, fmt.Errorf("embedded store: read %s: %w", dir, errors.Join(err, errors.New("it has no snapshot")))
+	if err != nil {
+		return fail(err)
+	}
+	if len(snaps) == 0 {
+		return fail(errors.New("it has no beginning"))
 	}
 	w, err := wal.OpenForRead(nop, dir, snaps[len(snaps)-1])
 	if err != nil {
-		return 0, fmt.Errorf("embedded store: read %s: %w", dir, err)
+		return fail(err)
 	}
 	defer w.Close()
-	_, state, _, err := w.ReadAll()
+	about, state, _, err := w.ReadAll()
 	if err != nil {
-		return 0, fmt.Errorf("embedded store: read %s: %w", dir, err)
+		return fail(err)
 	}
-	return state.GetCommit(), nil
+	var meta etcdserverpb.Metadata
+	if err := proto.Unmarshal(about, &meta); err != nil {
+		return fail(err)
+	}
+	return Data{ID: strconv.FormatUint(meta.GetNodeID(), 16), Committed: state.GetCommit()}, nil
 }
 
 // door keeps clients waiting until a member is ready for them.

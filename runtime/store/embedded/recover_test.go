@@ -21,11 +21,11 @@ func TestOneOfThreeMembersGoesOnAloneAndTheOthersAreOut(t *testing.T) {
 	for i := range 3 {
 		c.StopMember(i)
 	}
-	far, err := embedded.Committed(c.Configs[0].DataDir)
-	if err != nil || far == 0 {
-		t.Errorf("the member has come to %d, %v", far, err)
+	data, err := embedded.Read(c.Configs[0].DataDir)
+	if err != nil || data.Committed == 0 {
+		t.Errorf("the member's files say %+v, %v", data, err)
 	}
-	if _, err := embedded.Committed(t.TempDir()); !errors.Is(err, embedded.ErrDataGone) {
+	if _, err := embedded.Read(t.TempDir()); !errors.Is(err, embedded.ErrDataGone) {
 		t.Errorf("an empty folder: %v", err)
 	}
 
@@ -43,7 +43,7 @@ func TestOneOfThreeMembersGoesOnAloneAndTheOthersAreOut(t *testing.T) {
 		t.Errorf("alone it has %+v, %v", snap, err)
 	}
 	members, _ := etcd.MembersOf(alone)
-	if list, err := members.List(ctx); err != nil || len(list) != 1 || list[0].Name != "m0" {
+	if list, err := members.List(ctx); err != nil || len(list) != 1 || list[0].Name != "m0" || list[0].Hex() != data.ID {
 		t.Errorf("its members are %+v, %v", list, err)
 	}
 

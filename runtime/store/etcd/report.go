@@ -38,6 +38,10 @@ func (s *client) report(ctx context.Context, endpoint string) store.Server {
 	}
 	r.Leader = resp.Leader != 0 && resp.Leader == resp.Header.MemberId
 	r.Version, r.Revision, r.Size = resp.Version, resp.Header.Revision, resp.DbSize
+	r.Role = "follower"
+	if r.Leader {
+		r.Role = "leader"
+	}
 	switch {
 	case len(resp.Errors) > 0:
 		r.Problem = strings.Join(resp.Errors, "; ")

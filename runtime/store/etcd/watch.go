@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -19,16 +20,27 @@ const rewatchWait = 50 * time.Millisecond
 
 // Watch implements store.Store.
 func (s *client) Watch(ctx context.Context, prefix string, after int64) <-chan store.Batch {
+	return s.start(ctx, prefix, after, func(ctx context.Context, next int64, out chan<- store.Batch) (int64, error) {
+		return s.watchFrom(ctx, prefix, nil, next, out)
+	})
+}
+
+// follower sends the batches from revision next on until the store ends the watch, and returns where to go on; an error when
+// that makes no sense.
+type follower func(ctx context.Context, next int64, out chan<- store.Batch) (int64, error)
+
+// start has a watch of what is called so run in a goroutine of its own.
+func (s *client) start(ctx context.Context, what string, after int64, from follower) <-chan store.Batch {
 	// Room for one: the last batch, which says why the watch ended, can then always be left for the reader.
 	out := make(chan store.Batch, 1)
-	if !s.spawn(func() { s.watch(ctx, prefix, after, out) }) {
-		out <- store.Batch{Err: s.watchError(prefix, store.ErrClosed)}
+	if !s.spawn(func() { s.watch(ctx, what, after, from, out) }) {
+		out <- store.Batch{Err: s.watchError(what, store.ErrClosed)}
 		close(out)
 	}
 	return out
 }
 
-func (s *client) watch(ctx context.Context, prefix string, after int64, out chan store.Batch) {
+func (s *client) watch(ctx context.Context, what string, after int64, from follower, out chan store.Batch) {
 	defer close(out)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -46,15 +58,15 @@ func (s *client) watch(ctx context.Context, prefix string, after int64, out chan
 
 	next, err := after+1, error(nil)
 	for err == nil {
-		next, err = s.watchFrom(ctx, prefix, next, out)
+		next, err = from(ctx, next, out)
 	}
-	end := store.Batch{Err: s.watchError(prefix, err)}
+	end := store.Batch{Err: s.watchError(what, err)}
 	if ctx.Err() == nil {
 		select {
 		case out <- end:
 			return
 		case <-ctx.Done():
-			end.Err = s.watchError(prefix, context.Cause(ctx))
+			end.Err = s.watchError(what, context.Cause(ctx))
 		}
 	}
 	// The reader asked to end and may have left: what still lies there unread makes place for the last batch.
@@ -65,11 +77,10 @@ func (s *client) watch(ctx context.Context, prefix string, after int64, out chan
 	out <- end
 }
 
-// watchFrom sends the batches from revision next on until the store ends the watch, and returns where to go on; an
-// error when that makes no sense. The etcd client mends lost connections itself, from the revision after the last
+// watchFrom is the follower of one prefix, or of those of its keys that keep, unless it is nil, is true of. The etcd client mends lost connections itself, from the revision after the last
 // event. It also puts fragments together, and etcd never cuts one revision in two answers otherwise (it cuts them
 // between revisions), so that a batch always is a whole revision.
-func (s *client) watchFrom(ctx context.Context, prefix string, next int64, out chan<- store.Batch) (int64, error) {
+func (s *client) watchFrom(ctx context.Context, prefix string, keep func(key string) bool, next int64, out chan<- store.Batch) (int64, error) {
 	wctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	from, end := span(prefix)
@@ -87,6 +98,13 @@ func (s *client) watchFrom(ctx context.Context, prefix string, next int64, out c
 		}
 		for _, batch := range split(resp.Events) {
 			if batch.Revision < next {
+				continue
+			}
+			if keep != nil {
+				batch.Events = slices.DeleteFunc(batch.Events, func(e store.Event) bool { return !keep(e.Key) })
+			}
+			if len(batch.Events) == 0 {
+				next = batch.Revision + 1
 				continue
 			}
 			select {
@@ -125,9 +143,9 @@ func split(events []*clientv3.Event) []store.Batch {
 	return out
 }
 
-func (s *client) watchError(prefix string, err error) error {
+func (s *client) watchError(what string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("store %s: watch %s: %w", s, prefix, err)
+	return fmt.Errorf("store %s: watch %s: %w", s, what, err)
 }

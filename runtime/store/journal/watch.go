@@ -10,25 +10,36 @@ import (
 	"berth/runtime/store"
 )
 
+var _ store.PartsWatcher = (*Client)(nil)
+
 // Watch implements store.Store.
 func (c *Client) Watch(ctx context.Context, prefix string, after int64) <-chan store.Batch {
+	return c.start(ctx, prefix, func(key string) bool { return strings.HasPrefix(key, prefix) }, after)
+}
+
+// WatchParts implements store.PartsWatcher. The log is read whole in any case.
+func (c *Client) WatchParts(ctx context.Context, prefixes []string, after int64) <-chan store.Batch {
+	return c.start(ctx, store.Common(prefixes), store.Under(prefixes), after)
+}
+
+// start has a watch of what is called so run in a goroutine of its own.
+func (c *Client) start(ctx context.Context, what string, keep func(key string) bool, after int64) <-chan store.Batch {
 	// Room for one: the last batch, which says why the watch ended, can then always be left for the reader.
 	out := make(chan store.Batch, 1)
-	if !c.spawn(func() { c.watch(ctx, prefix, after, out) }) {
-		out <- store.Batch{Err: c.watchError(prefix, store.ErrClosed)}
+	if !c.spawn(func() { c.watch(ctx, what, &watcher{c: c, keep: keep, after: after, out: out}, out) }) {
+		out <- store.Batch{Err: c.watchError(what, store.ErrClosed)}
 		close(out)
 	}
 	return out
 }
 
-func (c *Client) watch(ctx context.Context, prefix string, after int64, out chan store.Batch) {
+func (c *Client) watch(ctx context.Context, what string, w *watcher, out chan store.Batch) {
 	defer close(out)
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(c.ctx, func() { cancel(store.ErrClosed) })
 	defer func() { stop(); cancel(nil) }()
-	w := &watcher{c: c, prefix: prefix, after: after, out: out}
 	err := w.run(ctx)
-	end := store.Batch{Err: c.watchError(prefix, err)}
+	end := store.Batch{Err: c.watchError(what, err)}
 	if ctx.Err() == nil {
 		select {
 		case out <- end:
@@ -37,7 +48,7 @@ func (c *Client) watch(ctx context.Context, prefix string, after int64, out chan
 		}
 	}
 	// The reader asked to end and may have left: what still lies there unread makes place for the last batch.
-	end.Err = c.watchError(prefix, context.Cause(ctx))
+	end.Err = c.watchError(what, context.Cause(ctx))
 	select {
 	case <-out:
 	default:
@@ -47,10 +58,10 @@ func (c *Client) watch(ctx context.Context, prefix string, after int64, out chan
 
 // watcher is one watch.
 type watcher struct {
-	c      *Client
-	prefix string
-	after  int64 // the revision that was last sent or passed over
-	out    chan<- store.Batch
+	c     *Client
+	keep  func(key string) bool
+	after int64 // the revision that was last sent or passed over
+	out   chan<- store.Batch
 }
 
 // run sends batches until ctx ends or history is missing.
@@ -105,14 +116,14 @@ func (w *watcher) begin(ctx context.Context) (*node, error) {
 	return first, err
 }
 
-// send sends what of a revision is under the prefix.
+// send sends what of a revision is to be kept.
 func (w *watcher) send(ctx context.Context, revision int64, events []store.Event) error {
 	if revision <= w.after {
 		return nil
 	}
 	b := store.Batch{Revision: revision}
 	for _, e := range events {
-		if strings.HasPrefix(e.Key, w.prefix) {
+		if w.keep(e.Key) {
 			e.Value = bytes.Clone(e.Value)
 			b.Events = append(b.Events, e)
 		}
@@ -128,9 +139,9 @@ func (w *watcher) send(ctx context.Context, revision int64, events []store.Event
 	return nil
 }
 
-func (c *Client) watchError(prefix string, err error) error {
+func (c *Client) watchError(what string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return fmt.Errorf("store %s: watch %s: %w", c, prefix, err)
+	return fmt.Errorf("store %s: watch %s: %w", c, what, err)
 }

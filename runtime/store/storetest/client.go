@@ -196,12 +196,20 @@ func (c *client) follow(ctx context.Context, prefix string, after int64) *watche
 	ctx, cancel := context.WithCancel(ctx)
 	w := &watcher{f: &following{client: c.number, prefix: prefix, after: after, reached: after}, cancel: cancel, until: make(chan int64, 1)}
 	c.h.follow(w.f)
-	batches := c.st.Watch(ctx, prefix, after)
+	batches := c.begin(ctx, prefix, after)
 	c.watches.Go(func() {
 		defer cancel()
 		w.read(ctx, c.h, batches)
 	})
 	return w
+}
+
+// begin watches all keys one by one every other time, if the store can.
+func (c *client) begin(ctx context.Context, prefix string, after int64) <-chan store.Batch {
+	if p, ok := c.st.(store.PartsWatcher); ok && prefix == c.h.prefix && c.random.IntN(2) == 0 {
+		return p.WatchParts(ctx, c.h.keys, after)
+	}
+	return c.st.Watch(ctx, prefix, after)
 }
 
 // read takes what the watch sends, until its client has enough of it or, at the end, up to the revision it is told.

@@ -29,7 +29,8 @@ const limit = 60 * time.Second
 func Run(t *testing.T, s Server) {
 	t.Run("Read", func(t *testing.T) { testRead(t, s) })
 	t.Run("Commit", func(t *testing.T) { testCommit(t, s) })
-	t.Run("Watch", func(t *testing.T) { testWatch(t, s) })
+	t.Run("Watch", func(t *testing.T) { testWatch(t, s, whole) })
+	t.Run("WatchParts", func(t *testing.T) { testWatch(t, s, inParts) })
 	t.Run("Lease", func(t *testing.T) { testLease(t, s) })
 	t.Run("Close", func(t *testing.T) { testClose(t, s) })
 	t.Run("BehavesAsTheModel", func(t *testing.T) { testModel(t, s) })

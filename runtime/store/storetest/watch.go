@@ -52,13 +52,29 @@ func changes(b store.Batch, prefix string) []string {
 	return out
 }
 
-func testWatch(t *testing.T, s Server) {
+// watching is a way to watch a prefix.
+type watching func(ctx context.Context, st store.Store, prefix string, after int64) <-chan store.Batch
+
+func whole(ctx context.Context, st store.Store, prefix string, after int64) <-chan store.Batch {
+	return st.Watch(ctx, prefix, after)
+}
+
+// inParts watches, one by one, all that a prefix may go on with here: together that is no different.
+func inParts(ctx context.Context, st store.Store, prefix string, after int64) <-chan store.Batch {
+	var parts []string
+	for _, c := range "0123456789abcdefghijklmnopqrstuvwxyz" {
+		parts = append(parts, prefix+string(c))
+	}
+	return st.(store.PartsWatcher).WatchParts(ctx, parts, after)
+}
+
+func testWatch(t *testing.T, s Server, watch watching) {
 	st := open(t, s)
 
 	t.Run("EachRevisionIsOneBatch", func(t *testing.T) {
 		ctx, p := bound(t), prefix()
 		at := put(ctx, t, st, p+"before", "1")
-		w := st.Watch(ctx, p, at)
+		w := watch(ctx, st, p, at)
 		revs := []int64{
 			put(ctx, t, st, p+"a", "1"),
 			commit(ctx, t, st, store.Txn{
@@ -89,7 +105,7 @@ func testWatch(t *testing.T, s Server) {
 	t.Run("OnlyThePrefixIsWatched", func(t *testing.T) {
 		ctx, p := bound(t), prefix()
 		at := put(ctx, t, st, p+"start", "")
-		w := st.Watch(ctx, p+"a/", at)
+		w := watch(ctx, st, p+"a/", at)
 		for _, k := range []string{"a", "a0", "ab", "b"} {
 			put(ctx, t, st, p+k, "no")
 		}
@@ -107,7 +123,7 @@ func testWatch(t *testing.T, s Server) {
 			revs = append(revs, put(ctx, t, st, p+"k", fmt.Sprint(i)))
 		}
 		for _, from := range []int{0, 7, 19} {
-			w := st.Watch(ctx, p, revs[from])
+			w := watch(ctx, st, p, revs[from])
 			for i := from + 1; i < len(revs); i++ {
 				if b := next(ctx, t, w); b.Revision != revs[i] {
 					t.Fatalf("after %d: revision %d, want %d", revs[from], b.Revision, revs[i])
@@ -117,13 +133,13 @@ func testWatch(t *testing.T, s Server) {
 	})
 
 	t.Run("SnapshotAndWatchAreTheStateUnderConcurrentWriters", func(t *testing.T) {
-		testWatchExact(t, st, open(t, s))
+		testWatchExact(t, st, open(t, s), watch)
 	})
 
 	t.Run("ASlowReaderMissesNothing", func(t *testing.T) {
 		ctx, p := bound(t), prefix()
 		at := put(ctx, t, st, p+"start", "")
-		w := st.Watch(ctx, p, at)
+		w := watch(ctx, st, p, at)
 		var revs []int64
 		for i := range 500 {
 			revs = append(revs, put(ctx, t, st, p+"k", fmt.Sprint(i)))
@@ -139,8 +155,8 @@ func testWatch(t *testing.T, s Server) {
 		ctx, cancel := context.WithCancel(bound(t))
 		p := prefix()
 		at := put(ctx, t, st, p+"start", "")
-		w := st.Watch(ctx, p, at)
-		unread := st.Watch(ctx, p, at)
+		w := watch(ctx, st, p, at)
+		unread := watch(ctx, st, p, at)
 		put(ctx, t, st, p+"k", "1")
 		next(ctx, t, w)
 		cancel()
@@ -160,11 +176,11 @@ func testWatch(t *testing.T, s Server) {
 		put(ctx, t, st, p+"k", "2")
 		at := put(ctx, t, st, p+"k", "3")
 		s.Compact(t, at)
-		if err := last(t, st.Watch(ctx, p, first-1)); !errors.Is(err, store.ErrCompacted) {
+		if err := last(t, watch(ctx, st, p, first-1)); !errors.Is(err, store.ErrCompacted) {
 			t.Errorf("ended with %v, want ErrCompacted", err)
 		}
 		snap := get(ctx, t, st, p)
-		w := st.Watch(ctx, p, snap.Revision)
+		w := watch(ctx, st, p, snap.Revision)
 		rev := put(ctx, t, st, p+"k", "4")
 		if b := next(ctx, t, w); b.Revision != rev {
 			t.Errorf("after a new Get: revision %d, want %d", b.Revision, rev)
@@ -174,7 +190,7 @@ func testWatch(t *testing.T, s Server) {
 
 // testWatchExact has writers change a prefix at random while watches start in between, from snapshots of their own, and
 // checks each against what the writers know they did.
-func testWatchExact(t *testing.T, st, other store.Store) {
+func testWatchExact(t *testing.T, st, other store.Store, watch watching) {
 	ctx, p := bound(t), prefix()
 	const writers, each, keys, watches = 4, 60, 12, 3
 
@@ -225,7 +241,7 @@ func testWatchExact(t *testing.T, st, other store.Store) {
 	var followers []follower
 	for range watches {
 		snap := get(ctx, t, other, p)
-		followers = append(followers, follower{snap, other.Watch(ctx, p, snap.Revision)})
+		followers = append(followers, follower{snap, watch(ctx, other, p, snap.Revision)})
 	}
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)

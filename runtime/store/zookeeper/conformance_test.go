@@ -64,6 +64,7 @@ func TestAnEnsembleOfThree(t *testing.T) {
 	t.Parallel()
 	e := zookeepertest.Start(t, 3)
 	t.Run("ServesWithoutAnyOneAndNotWithoutTwo", func(t *testing.T) { withoutSome(t, e) })
+	t.Run("TellsHowItsServersAre", func(t *testing.T) { tells(t, e) })
 	t.Run("IsLinearizableUnderFaults", func(t *testing.T) { storetest.Linearizable(t, hurt(t, e)) })
 }
 

@@ -188,6 +188,11 @@ func (f *Fake) route(r *http.Request) answer {
 		return f.session(r, verb, id)
 	case path == "/v1/status/leader":
 		return answer{body: "127.0.0.1:8300"}
+	case path == "/v1/agent/self":
+		return answer{body: map[string]any{
+			"Config": map[string]any{"Version": "1.18.0", "Server": true},
+			"Member": map[string]any{"Addr": "127.0.0.1", "Tags": map[string]string{"port": "8300"}},
+		}}
 	}
 	return failure(http.StatusNotFound, "Invalid URL path: not a recognized HTTP API endpoint")
 }

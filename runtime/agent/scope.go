@@ -1,0 +1,159 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"berth/placement"
+	"berth/runtime/ledger"
+	"berth/runtime/store"
+)
+
+// scope is the part of the store that a host needs: little that is of the whole cluster, and all about the networks that the
+// host is on and the hosts that it meets there. An agent watches no more, so what it costs grows with its host's networks
+// and not with the cluster.
+type scope struct {
+	me       string
+	log      *slog.Logger
+	networks map[string]reach // that the host is on
+}
+
+// reach is how far one network reaches.
+type reach struct {
+	project string
+	hosts   []string // sorted
+}
+
+// scopeOf is a host's in a snapshot.
+func scopeOf(me string, log *slog.Logger, snap store.Snapshot) *scope {
+	s := &scope{me: me, log: log, networks: map[string]reach{}}
+	for _, p := range snap.Pairs {
+		s.take(store.Event{Pair: p})
+	}
+	return s
+}
+
+// take takes an event in, and reports whether other parts may be needed since.
+func (s *scope) take(e store.Event) bool {
+	k := ledger.Split(e.Key, ledger.Networks)
+	if len(k) != 1 {
+		return false
+	}
+	var n placement.Network
+	if !e.Deleted && json.Unmarshal(e.Value, &n) != nil {
+		return false // the view leaves it out, and says so
+	}
+	old, was := s.networks[k[0]]
+	if _, here := n.Blocks[s.me]; !here {
+		delete(s.networks, k[0])
+		return was
+	}
+	now := reach{n.Project, slices.Sorted(maps.Keys(n.Blocks))}
+	s.networks[k[0]] = now
+	return !was || old.project != now.project || !slices.Equal(old.hosts, now.hosts)
+}
+
+// parts are the prefixes that the host needs, sorted. None begins with another.
+func (s *scope) parts() []string {
+	all := map[string]bool{
+		ledger.EpochKey: true, ledger.EncryptionKey: true, ledger.MembersKey: true,
+		ledger.Hosts: true, ledger.Alive: true, ledger.Networks: true, ledger.Ports: true, ledger.Withdrawn: true,
+		ledger.Refused: true, ledger.Renewals: true,
+		ledger.StateKey(s.me, ""): true, ledger.Guests + s.me + "/": true,
+	}
+	for network, r := range s.networks {
+		all[ledger.Endpoints+network+"/"] = true
+		all[ledger.Readies+network+"/"] = true
+		if r.project != "" {
+			all[ledger.LockKey(r.project)] = true
+		}
+		for _, host := range r.hosts {
+			all[ledger.StateKey(host, "")] = true
+			all[ledger.Guests+host+"/"] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// cut is what of a snapshot of everything the host needs: that, and what it has said itself.
+func (s *scope) cut(snap store.Snapshot) store.Snapshot {
+	needs := store.Under(s.parts())
+	out := store.Snapshot{Revision: snap.Revision}
+	for _, p := range snap.Pairs {
+		if needs(p.Key) || ledger.Owner(p.Key) == s.me {
+			out.Pairs = append(out.Pairs, p)
+		}
+	}
+	return out
+}
+
+// shift is a change of scope: parts that are needed from now on, as they were read, and parts that no longer are.
+type shift struct {
+	came []store.Snapshot
+	left []string
+}
+
+// readLimit bounds the parts that are read at the same time.
+const readLimit = 16
+
+// shift reads the parts that a scope needs more than before. Since each is read at a revision of its own, floor says from
+// which on its events are news.
+func (s *scope) shift(ctx context.Context, st store.Store, before []string, floor map[string]int64) (shift, error) {
+	now := s.parts()
+	var out shift
+	for _, p := range before {
+		if _, still := slices.BinarySearch(now, p); !still {
+			out.left = append(out.left, p)
+			delete(floor, p)
+		}
+	}
+	var missing []string
+	for _, p := range now {
+		if _, had := slices.BinarySearch(before, p); !had {
+			missing = append(missing, p)
+		}
+	}
+	out.came = make([]store.Snapshot, len(missing))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(readLimit)
+	for i, p := range missing {
+		g.Go(func() error {
+			return retry(gctx, s.log, "reading of a part of the store", func(ctx context.Context) (err error) {
+				out.came[i], err = st.Get(ctx, p)
+				return err
+			})
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return shift{}, err
+	}
+	for i, p := range missing {
+		floor[p] = out.came[i].Revision
+	}
+	return out, nil
+}
+
+// unknown is what of a batch a reader does not know yet who has read parts later than the others.
+func unknown(b store.Batch, parts []string, floor map[string]int64) store.Batch {
+	if len(floor) == 0 {
+		return b
+	}
+	b.Events = slices.DeleteFunc(slices.Clone(b.Events), func(e store.Event) bool {
+		part, _ := store.Part(parts, e.Key)
+		return e.Modified <= floor[part]
+	})
+	return b
+}
+
+// watchParts watches parts of a store. All drivers can; a store that cannot would be watched whole.
+func watchParts(ctx context.Context, st store.Store, parts []string, after int64) <-chan store.Batch {
+	if p, ok := st.(store.PartsWatcher); ok {
+		return p.WatchParts(ctx, parts, after)
+	}
+	return st.Watch(ctx, ledger.Root, after)
+}
