@@ -49,7 +49,10 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require github.com/anishathalye/porcupine v1.3.1
+require (
+	github.com/anishathalye/porcupine v1.3.1
+	github.com/cilium/ebpf v0.21.0
+)
 
 require (
 	github.com/armon/go-metrics v0.4.1 // indirect

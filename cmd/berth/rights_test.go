@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"berth/fixtures/lab/lab"
 )
@@ -17,7 +19,7 @@ import (
 // gives it more writes down here, and there, what for.
 const agentRights = `{
 	"CapDrop": ["ALL"],
-	"CapAdd": ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW"],
+	"CapAdd": ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SYS_ADMIN"],
 	"NetworkMode": "host",
 	"IpcMode": "private",
 	"SecurityOpt": ["label=disable", "apparmor=unconfined", "no-new-privileges"],
@@ -66,11 +68,40 @@ func TestAnAgentHasTheRightsThatItNeedsAndNoMore(t *testing.T) {
 			t.Errorf("the agent on %s may other things than those listed (- listed, + may):\n%s", host, diff)
 		}
 	}
+	// CAP_SYS_ADMIN is given up before the agent does anything: no thread has it, nor can get it again.
+	for host, out := range w.onHosts("docker", "inspect", "--format", "{{.State.Pid}}", "berth-agent") {
+		pid := strings.TrimSpace(out)
+		for _, status := range strings.Split(w.on(host, "sh", "-c", "cat /proc/"+pid+"/task/*/status || :"), "\nName:") {
+			for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
+				if caps := capabilities(t, status, set); caps&^agentCapabilities != 0 {
+					t.Errorf("%s: a thread of the agent has %s %#x, which is more than %#x", host, set, caps, agentCapabilities)
+				}
+			}
+			if !strings.Contains(status, "NoNewPrivs:\t1") {
+				t.Errorf("%s: a thread of the agent may get new rights:\n%s", host, status)
+			}
+		}
+	}
 	for host, out := range w.onHosts("docker", "inspect", "--format", "{{.Config.User}} {{range .Mounts}}{{.Destination}} {{end}}", "berth-agent") {
 		if got := strings.Fields(out); !slices.Equal(sorted(got), []string{"/run/engine", "/var/lib/berth"}) {
 			t.Errorf("%s: user and mounts are %v", host, got)
 		}
 	}
+}
+
+// agentCapabilities are those that the agent keeps.
+const agentCapabilities = 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_BIND_SERVICE
+
+// capabilities reads one set out of a thread's status file.
+func capabilities(t *testing.T, status, set string) uint64 {
+	t.Helper()
+	_, rest, found := strings.Cut(status, set+":")
+	digits, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
+	caps, err := strconv.ParseUint(strings.TrimSpace(digits), 16, 64)
+	if !found || err != nil {
+		t.Fatalf("no %s in %q: %v", set, status, err)
+	}
+	return caps
 }
 
 // nothing reports whether a value of a container's configuration gives nothing.

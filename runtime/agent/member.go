@@ -120,8 +120,7 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 	alone := m.Alone
 	if m.Alone {
 		// Once only: a member that the store has got since must not be cast out by a start that comes later.
-		m.Alone = false
-		k.keep(m)
+		k.keep(m.ID, func(m *Member) { m.Alone = false })
 	}
 	var server *embedded.Server
 	err := retry(ctx, k.log, "start of the store member", func(ctx context.Context) error {
@@ -178,30 +177,25 @@ func (k *keeper) runOne(ctx context.Context, m Member, woken <-chan struct{}) {
 	_ = sleep(ctx, lastPause)
 }
 
-// keep writes down what has changed of the member that is wanted.
-func (k *keeper) keep(m Member) {
-	k.settings.update(func(c *Config) {
-		if c.Store.Member != nil && c.Store.Member.ID == m.ID {
-			c.Store.Member = &m
-		}
-	})
+// keep writes down what changes of the member that is wanted, unless that is another one by now.
+func (k *keeper) keep(id string, change func(*Member)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.want != nil && k.want.ID == m.ID {
-		k.want = &m
+	if k.want != nil && k.want.ID == id {
+		own := *k.want
+		change(&own)
+		k.want = &own
+		k.settings.update(func(c *Config) {
+			if c.Store.Member != nil && c.Store.Member.ID == id {
+				c.Store.Member = &own
+			}
+		})
 	}
 }
 
 // serves notes that a member runs, and clears away the data of those before it.
 func (k *keeper) serves(m Member, id string) {
-	own := m
-	k.mu.Lock()
-	if k.want != nil && k.want.ID == m.ID {
-		own.Initial = k.want.Initial // it may have learned of others since
-	}
-	k.mu.Unlock()
-	own.Began, own.First = true, nil
-	k.keep(own)
+	k.keep(m.ID, func(m *Member) { m.Began, m.First = true, nil })
 	olds, _ := filepath.Glob(k.files.Data + "*") // the pattern is well-formed
 	for _, dir := range olds {
 		if dir == k.dir(m) || dir != k.files.Data && !strings.HasPrefix(dir, k.files.Data+"-") {

@@ -13,10 +13,11 @@ import (
 
 // MemberData is what this host has of the embedded store, as the command line asks for it when the store does not answer.
 type MemberData struct {
-	ID        string `json:"id,omitempty"` // of the member, hexadecimal digits; "" when its data is not here
-	Committed uint64 `json:"committed"`    // see embedded.Data
-	// Full says why the member cannot begin for want of room on its disk; "" when it can.
-	Full string `json:"full,omitempty"`
+	ID        string `json:"id,omitempty"`    // of the member, hexadecimal digits; "" when its data is not here
+	Committed uint64 `json:"committed"`       // see embedded.Data
+	Began     bool   `json:"began,omitempty"` // it has served: without data, it has lost it
+	// Problem is why the member cannot run now; "" when it can.
+	Problem string `json:"problem,omitempty"`
 }
 
 // PrintMember writes the MemberData of this host as JSON: the command line runs it by an exec in the agent's container.
@@ -32,7 +33,7 @@ func PrintMember(w io.Writer) error {
 		if err != nil && !errors.Is(err, embedded.ErrDataGone) {
 			return err
 		}
-		out = MemberData{ID: data.ID, Committed: data.Committed, Full: noRoom(folder)}
+		out = MemberData{ID: data.ID, Committed: data.Committed, Began: c.Store.Member.Began, Problem: noRoom(folder)}
 	}
 	return json.NewEncoder(w).Encode(out)
 }

@@ -13,6 +13,7 @@ import (
 	"berth/runtime/ingress"
 	"berth/runtime/names"
 	"berth/runtime/overlay"
+	"berth/runtime/overlay/shortcut"
 	"berth/runtime/wireguard"
 )
 
@@ -45,15 +46,24 @@ func Run(ctx context.Context, c Config) error {
 		return fmt.Errorf("agent: %w", err)
 	}
 	defer e.Close()
-	return RunWith(ctx, c, e, DefaultFiles(), log)
+	way, err := openShortcut(log)
+	if err != nil {
+		return fmt.Errorf("agent: %w", err)
+	}
+	defer way.Close()
+	return run(ctx, c, e, way, DefaultFiles(), log)
 }
 
-// RunWith is Run with the outside handed in. It works on the network namespace of the calling thread.
+// RunWith is Run with the outside handed in, and without a shortcut. It works on the network namespace of the calling thread.
 func RunWith(ctx context.Context, c Config, e Engine, files Files, log *slog.Logger) error {
+	return run(ctx, c, e, nil, files, log)
+}
+
+func run(ctx context.Context, c Config, e Engine, way *shortcut.Shortcut, files Files, log *slog.Logger) error {
 	if c.Host == "" {
 		return fmt.Errorf("agent: the configuration names no host; was the agent's volume emptied?")
 	}
-	net, err := overlay.Open(overlay.Config{Marker: files.Marker, Log: log})
+	net, err := overlay.Open(overlay.Config{Marker: files.Marker, Log: log, Shortcut: way})
 	if err != nil {
 		return fmt.Errorf("agent: %w", err)
 	}

@@ -42,21 +42,6 @@ func (c *Cluster) lostStore(ctx context.Context, clusterID, host string, cause e
 	return e
 }
 
-// full says which members cannot run for want of room on their disks; "" when none.
-func (p *plight) full() string {
-	var hosts []string
-	var why string
-	for _, h := range p.members {
-		if d := p.data[h]; d.Full != "" {
-			hosts, why = append(hosts, h), d.Full
-		}
-	}
-	if len(hosts) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("on %s a member cannot run: %s", strings.Join(hosts, ", "), why)
-}
-
 // openMembers opens the store on its members, or says how they are.
 func (c *Cluster) openMembers(ctx context.Context, snaps []engine.Snapshot, a *Access) error {
 	err := c.tryOpen(ctx, a, quorumTime)
@@ -64,10 +49,10 @@ func (c *Cluster) openMembers(ctx context.Context, snaps []engine.Snapshot, a *A
 		return err
 	}
 	p := c.lookAtMembers(ctx, snaps, a)
-	if full := p.full(); full != "" {
-		return fmt.Errorf("the cluster's store cannot be reached: %s", full)
+	if err := p.errStuck(); err != nil {
+		return err
 	}
-	if p.quorum() || p.unread != nil {
+	if p.quorum() || p.begins() || p.unread != nil {
 		if err = c.tryOpen(ctx, a, openTime); err == nil || ctx.Err() != nil {
 			return err
 		}

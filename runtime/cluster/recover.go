@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,13 +31,18 @@ const (
 type plight struct {
 	members []string // hosts
 	data    map[string]agent.MemberData
-	empty   []string // members' hosts that answer and have no data
+	fresh   []string // members' hosts whose member has not served yet
+	empty   []string // members' hosts that answer and have lost their data
 	silent  []string // members' hosts that do not answer, or are not in the inventory
 	unread  error    // why a host that answers could not say what it has
+	cannot  []string // why members cannot run now, a clause each
 }
 
-// quorum reports whether most members have their data, so that nothing is lost but time.
-func (p *plight) quorum() bool { return len(p.data) > len(p.members)/2 }
+// quorum reports whether most members have their data or are to begin, so that nothing is lost but time.
+func (p *plight) quorum() bool { return len(p.data)+len(p.fresh) > len(p.members)/2 }
+
+// begins reports whether the members are about to begin anew: all have lost their data, and find that out from each other.
+func (p *plight) begins() bool { return len(p.empty) == len(p.members) }
 
 // newest is the host whose member has come farthest, "" when none has data.
 func (p *plight) newest() string {
@@ -60,7 +66,7 @@ func (p *plight) found() string {
 	for _, part := range []struct {
 		hosts []string
 		what  string
-	}{{have, "has its data"}, {p.empty, "has lost it"}, {p.silent, "does not answer"}} {
+	}{{have, "has its data"}, {p.fresh, "begins"}, {p.empty, "has lost it"}, {p.silent, "does not answer"}} {
 		if len(part.hosts) > 0 {
 			parts = append(parts, strings.Join(part.hosts, " and ")+" "+part.what)
 		}
@@ -68,9 +74,26 @@ func (p *plight) found() string {
 	return fmt.Sprintf("of the hosts that keep it (%s), %s", strings.Join(p.members, ", "), strings.Join(parts, ", "))
 }
 
+// stuck gathers why members cannot run: a clause for all hosts of which the same is true.
+func (p *plight) stuck(problems map[string][]string) {
+	for _, why := range slices.Sorted(maps.Keys(problems)) {
+		p.cannot = append(p.cannot, fmt.Sprintf("that on %s: %s", strings.Join(problems[why], ", "), why))
+	}
+}
+
+// errStuck is the error of a store whose members cannot run for reasons that somebody can end; nil when they can.
+func (p *plight) errStuck() error {
+	if len(p.cannot) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the cluster's store cannot be reached: members of it cannot run: %s", strings.Join(p.cannot, "; "))
+}
+
 // lookAtMembers asks each member's host what it has of the store.
 func (c *Cluster) lookAtMembers(ctx context.Context, snaps []engine.Snapshot, a *Access) *plight {
 	p := &plight{members: a.Members, data: map[string]agent.MemberData{}}
+	problems := map[string][]string{}
+	defer func() { p.stuck(problems) }()
 	for _, m := range a.Members {
 		i := slices.IndexFunc(snaps, func(s engine.Snapshot) bool { return s.Host.Name == m })
 		if i < 0 || snaps[i].Host.State != placement.Ready {
@@ -78,10 +101,15 @@ func (c *Cluster) lookAtMembers(ctx context.Context, snaps []engine.Snapshot, a 
 			continue
 		}
 		data, err := c.memberData(ctx, snaps[i])
+		if data.Problem != "" {
+			problems[data.Problem] = append(problems[data.Problem], m)
+		}
 		switch {
 		case err != nil:
 			p.silent = append(p.silent, m)
 			p.unread = errors.Join(p.unread, err)
+		case data.ID == "" && !data.Began:
+			p.fresh = append(p.fresh, m)
 		case data.ID == "":
 			p.empty = append(p.empty, m)
 		default:
@@ -161,6 +189,8 @@ func (c *Cluster) PlanRecovery(ctx context.Context) (*Recovery, error) {
 	switch {
 	case p.unread != nil:
 		return nil, p.unread
+	case p.errStuck() != nil:
+		return nil, p.errStuck()
 	case p.quorum():
 		return nil, fmt.Errorf("the store does not answer, but %s, which is most of them: nothing is lost; look at \"docker logs %s\" there, and whether they reach each other's port %d",
 			p.found(), AgentName, PeerPort)

@@ -28,8 +28,9 @@ type AgentSpec struct {
 //
 // It lives in the host's network namespace and restarts for ever. It gets what making links, neighbour entries and name
 // service takes and no more (the list is in runtime/README.md): of all capabilities NET_ADMIN, NET_RAW and
-// NET_BIND_SERVICE (port 53), and of /proc/sys, which is mounted read-only otherwise, /proc/sys/net writable. Not
-// privileged: that asks for capabilities that some machines do not have to give. It holds the engine's socket all the same.
+// NET_BIND_SERVICE (port 53), and of /proc/sys, which is mounted read-only otherwise, /proc/sys/net writable. SYS_ADMIN is
+// for one call at its start, to load a program for the tunnels, after which the agent gives it up; BPF would do, which
+// Engine 20.10 does not know. Not privileged: that asks for capabilities that some machines do not have to give. It holds the engine's socket all the same.
 func (e *Engine) CreateAgent(ctx context.Context, a AgentSpec) (string, error) {
 	api, err := e.version(ctx)
 	if err != nil {
@@ -53,7 +54,7 @@ func agentCreation(a AgentSpec) *creation {
 	labels[labelAgent], labels[labelCluster] = a.Version, a.Cluster
 	host := &container.HostConfig{
 		NetworkMode: "host", Binds: a.Binds,
-		CapDrop: []string{"ALL"}, CapAdd: []string{"NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE"},
+		CapDrop: []string{"ALL"}, CapAdd: []string{"NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE", "SYS_ADMIN"},
 		ReadonlyPaths: agentReadonly,
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyAlways},
 		// The first two would keep it from the socket and from /proc/sys.

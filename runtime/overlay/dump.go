@@ -21,9 +21,10 @@ type Link struct {
 	Up     bool
 	Master int // index of the bridge it is a port of; 0: none
 
-	Peer   int   // veth: index of the other end
-	PeerNS int32 // veth: number of the network namespace that the other end is in
-	Apart  bool  // veth: the other end is in another network namespace
+	Peer    int   // veth: index of the other end
+	PeerNS  int32 // veth: number of the network namespace that the other end is in
+	Apart   bool  // veth: the other end is in another network namespace
+	Carrier bool  // veth: both ends are up
 
 	HasFilter bool // bridge: the kernel has bridge netfilter at all
 	Filter    bool // bridge: nf_call_iptables

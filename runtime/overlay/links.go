@@ -30,7 +30,7 @@ func (o *Overlay) ensure(s *State, n *Network, devices lowers, have *Dump, mtu i
 		return i, wrap(tunnel, fmt.Errorf("an MTU of %d does not fit: %s carries %d, the tunnel takes %d of it; "+
 			"set a smaller one under networks: in hosts.yml", n.MTU, u.Device, u.MTU, u.Overhead()))
 	}
-	filter := n.Filter || userlandProxyOff(bridge)
+	filter := n.filtered()
 
 	if err := o.ensureBridge(s, n, have.Bridge, filter, mtu); err != nil {
 		return i, wrap(bridge, err)

@@ -31,6 +31,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"berth/runtime/overlay/shortcut"
 )
 
 const (
@@ -154,6 +156,8 @@ type Config struct {
 	// berth and not by the host's administrator; "" remembers it only while the Overlay lives.
 	Marker string
 	Log    *slog.Logger // nil: slog.Default()
+	// Shortcut spares frames the way through the bridges, where the kernel can; nil: none. It is the caller's to close.
+	Shortcut *shortcut.Shortcut
 }
 
 // Overlay works on the network namespace that it was opened in. Its methods are safe for concurrent use; they do not
@@ -170,6 +174,7 @@ type Overlay struct {
 	links     map[uint32]ifaces // networks that stand, by VNI
 	switched  bool              // bridge netfilter was switched off by us, in this life
 	filterLog sync.Once
+	shortcuts shortcuts
 }
 
 // ifaces are the indexes of a network's links.
@@ -192,7 +197,15 @@ func Open(c Config) (*Overlay, error) {
 		k.close()
 		return nil, fmt.Errorf("overlay: open a netlink socket: %w", err)
 	}
-	return &Overlay{log: c.Log, marker: c.Marker, handle: h, conn: k, links: map[uint32]ifaces{}}, nil
+	o := &Overlay{log: c.Log, marker: c.Marker, handle: h, conn: k, links: map[uint32]ifaces{}}
+	if c.Shortcut != nil {
+		o.shortcuts = shortcuts{way: c.Shortcut, refused: map[int]bool{}}
+		if o.shortcuts.conn, err = dial(); err != nil {
+			o.Close()
+			return nil, err
+		}
+	}
+	return o, nil
 }
 
 // Close releases the sockets. What is in the kernel stays.
@@ -201,6 +214,9 @@ func (o *Overlay) Close() {
 	defer o.mu.Unlock()
 	o.conn.close()
 	o.handle.Close()
+	if o.shortcuts.conn != nil {
+		o.shortcuts.conn.close()
+	}
 }
 
 // order is the byte order of netlink messages: the machine's own.

@@ -82,6 +82,7 @@ func parseLink(b []byte) (l Link, ok bool) {
 			l.info(v)
 		}
 	})
+	l.Carrier = l.Kind == "veth" && order.Uint32(b[8:])&unix.IFF_LOWER_UP != 0
 	return l, true
 }
 

@@ -24,7 +24,7 @@ func (o *Overlay) adopt(links []Link, want map[uint32]*Network, r *Report) {
 				}
 			}
 		}
-		mac, err := o.otherEnd(l)
+		mac, err := otherEnd(o.conn, l)
 		if err != nil {
 			o.log.Debug("other end of a port not read", "port", l.Name, "err", err)
 			continue
@@ -43,10 +43,10 @@ func (o *Overlay) adopt(links []Link, want map[uint32]*Network, r *Report) {
 }
 
 // otherEnd is the MAC address of the other end of a veth pair, in whatever network namespace it is.
-func (o *Overlay) otherEnd(l Link) (MAC, error) {
+func otherEnd(c *conn, l Link) (MAC, error) {
 	body := appendAttr(make([]byte, unix.SizeofIfInfomsg), unix.IFLA_TARGET_NETNSID, u32(uint32(l.PeerNS)))
 	var mac MAC
-	err := o.conn.dump(unix.RTM_GETLINK, body, func() {}, func(b []byte) {
+	err := c.dump(unix.RTM_GETLINK, body, func() {}, func(b []byte) {
 		if other, ok := parseLink(b); ok && other.Index == l.Peer {
 			mac = other.MAC
 		}

@@ -29,6 +29,7 @@ func (o *Overlay) Reconcile(ctx context.Context, s State) (Report, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r := Report{Failed: map[uint32]error{}}
+	known := o.shortcuts.way.Ports()
 	links, err := o.dumpLinks()
 	if err != nil {
 		return r, err
@@ -72,6 +73,7 @@ func (o *Overlay) Reconcile(ctx context.Context, s State) (Report, error) {
 		return r, err
 	}
 	o.mend(nets, want, &r)
+	o.shorten(known, links, want)
 	o.filter(links, len(nets) > 0)
 	return r, nil
 }

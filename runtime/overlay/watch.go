@@ -60,6 +60,9 @@ func (o *Overlay) matters(b []byte) bool {
 		case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 			// A port's own messages have the bridge family and no kind.
 			l, ok := parseLink(body)
+			if ok {
+				o.linkChanged(kind, l)
+			}
 			found = found || ok && (l.Kind == "bridge" || l.Kind == "vxlan" || l.Kind == "wireguard" || l.Kind == "tun" || kind == unix.RTM_NEWLINK && l.orphan())
 		case unix.RTM_DELADDR:
 			_, addr, ok := parseAddr(body)
