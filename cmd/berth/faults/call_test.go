@@ -101,6 +101,9 @@ func call(service string) (netip.Addr, error) {
 	if err != nil {
 		return addrs[0], err
 	}
+	if len(page) == 0 { // the service ends, or its host is too busy to answer
+		return addrs[0], fmt.Errorf("%s at %s says nothing", service, addrs[0])
+	}
 	if !strings.Contains(string(page), "<h1>"+service+"</h1>") {
 		return addrs[0], &imposter{service, addrs[0], string(page)}
 	}

@@ -96,7 +96,10 @@ func (w *walker) step() (name, what string) {
 		return "up", p.project + w.says(p.try("up", "-d", "--remove-orphans"))
 	case n < 8 && p.up:
 		service := []string{"front", "both", "back"}[w.random.IntN(3)]
-		return "scale", p.project + w.says(p.try("scale", fmt.Sprintf("%s=%d", service, w.random.IntN(4))))
+		torn := p.torn // of an up that was killed scale completes one service only
+		said := w.says(p.try("scale", fmt.Sprintf("%s=%d", service, w.random.IntN(4))))
+		p.torn = p.torn || torn
+		return "scale", p.project + said
 	case n < 10:
 		p.up = false
 		return "down", p.project + w.says(p.try("down", "-t", "0"))
