@@ -40,6 +40,7 @@ type agent struct {
 	results   chan result
 	jobs      sync.WaitGroup
 	slots     chan struct{} // bounds engine jobs
+	keeping   chan struct{} // of size 1: full while what is known is being written
 	connected atomic.Bool
 	memory    *memory
 	epochTold string // what the loop was last told; the session's own
@@ -49,6 +50,9 @@ type agent struct {
 
 	// All below belongs to the loop.
 	view       *view // nil until the store was read
+	unkept     bool  // it has changed since it was last kept; see keep
+	recalled   *view // what an earlier agent knew; nil once the store has answered
+	restored   bool  // whether tunnels have to be made by it was looked at
 	underlay   overlay.Underlay
 	facts      ledger.Engine                   // zero until the engine has been asked
 	asked      bool                            // since it was last connected to: one restarted may be another version
@@ -78,7 +82,7 @@ type agent struct {
 }
 
 func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in *ingress.Ingress, files Files, log *slog.Logger) *agent {
-	return &agent{config: c, engine: e, net: net, names: server, ingress: in, files: files, log: log, refusals: make(chan struct{}, 1),
+	return &agent{config: c, engine: e, net: net, names: server, ingress: in, files: files, log: log, refusals: make(chan struct{}, 1), keeping: make(chan struct{}, 1),
 		publish: newPublisher(log), observe: newObserver(e, log),
 		memory:  recall(""),
 		updates: make(chan update, 256), results: make(chan result), slots: make(chan struct{}, jobLimit),
@@ -96,6 +100,9 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 	a.paths.timer.Stop()
 	left := time.NewTimer(time.Hour)
 	left.Stop()
+	recall := time.NewTimer(recallAfter)
+	defer recall.Stop()
+	defer a.keep(true)
 	a.refresh()
 	a.list(ctx)
 	for {
@@ -135,6 +142,9 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 		case <-settle.C:
 			a.reconcile(ctx)
 			continue
+		case <-recall.C:
+			a.recallKnown(ctx)
+			continue
 		case <-a.paths.timer.C:
 			a.probe(ctx)
 			continue
@@ -144,6 +154,7 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 			}
 			a.refresh()
 			a.remember()
+			a.keep(false)
 			a.names.Reload()
 			a.list(ctx)
 			a.reconcile(ctx)
@@ -211,6 +222,7 @@ func (a *agent) act(ctx context.Context, c changes) {
 	if a.retired {
 		return
 	}
+	a.unkept, a.recalled = true, nil
 	if c.whole {
 		a.refresh()
 	}
@@ -303,6 +315,7 @@ func (a *agent) noticed(ctx context.Context, n news) {
 		a.containers, a.joined = n.containers, n.joined
 		a.host(ctx)
 		a.publishStates()
+		a.standIn(ctx)
 		a.ports.stale = true
 	}
 	if n.resync {
