@@ -40,6 +40,7 @@ type agent struct {
 	results   chan result
 	jobs      sync.WaitGroup
 	slots     chan struct{} // bounds engine jobs
+	keeping   chan struct{} // of size 1: full while what is known is being written
 	connected atomic.Bool
 	memory    *memory
 	epochTold string // what the loop was last told; the session's own
@@ -49,6 +50,9 @@ type agent struct {
 
 	// All below belongs to the loop.
 	view       *view // nil until the store was read
+	unkept     bool  // it has changed since it was last kept; see keep
+	recalled   *view // what an earlier agent knew; nil once the store has answered
+	restored   bool  // whether tunnels have to be made by it was looked at
 	underlay   overlay.Underlay
 	facts      ledger.Engine                   // zero until the engine has been asked
 	asked      bool                            // since it was last connected to: one restarted may be another version
@@ -78,7 +82,7 @@ type agent struct {
 }
 
 func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in *ingress.Ingress, files Files, log *slog.Logger) *agent {
-	return &agent{config: c, engine: e, net: net, names: server, ingress: in, files: files, log: log, refusals: make(chan struct{}, 1),
+	return &agent{config: c, engine: e, net: net, names: server, ingress: in, files: files, log: log, refusals: make(chan struct{}, 1), keeping: make(chan struct{}, 1),
 		publish: newPublisher(log), observe: newObserver(e, log),
 		memory:  recall(""),
 		updates: make(chan update, 256), results: make(chan result), slots: make(chan struct{}, jobLimit),
@@ -96,6 +100,9 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 	a.paths.timer.Stop()
 	left := time.NewTimer(time.Hour)
 	left.Stop()
+	recall := time.NewTimer(recallAfter)
+	defer recall.Stop()
+	defer a.keep(true)
 	a.refresh()
 	a.list(ctx)
 	for {
@@ -135,6 +142,9 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 		case <-settle.C:
 			a.reconcile(ctx)
 			continue
+		case <-recall.C:
+			a.recallKnown(ctx)
+			continue
 		case <-a.paths.timer.C:
 			a.probe(ctx)
 			continue
@@ -144,6 +154,7 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 			}
 			a.refresh()
 			a.remember()
+			a.keep(false)
 			a.names.Reload()
 			a.list(ctx)
 			a.reconcile(ctx)
@@ -211,6 +222,7 @@ func (a *agent) act(ctx context.Context, c changes) {
 	if a.retired {
 		return
 	}
+	a.unkept, a.recalled = true, nil
 	if c.whole {
 		a.refresh()
 	}
@@ -292,69 +304,4 @@ func (a *agent) setZones(c changes) {
 			return ok
 		})
 	}
-}
-
-// noticed deals with news of the engine.
-func (a *agent) noticed(ctx context.Context, n news) {
-	if a.retired {
-		return
-	}
-	if n.containers != nil {
-		a.containers, a.joined = n.containers, n.joined
-		a.host(ctx)
-		a.publishStates()
-		a.ports.stale = true
-	}
-	if n.resync {
-		a.asked = false
-	}
-	if n.resync || n.network {
-		a.refresh() // the engine's networks are routes of the host
-		a.list(ctx)
-	}
-	if n.freed {
-		a.retryRemovals(ctx)
-	}
-}
-
-// stateKeys finds out which containers of this host have endpoints, takes back the states of those that have none any
-// more (or had in an earlier life), and publishes the others'.
-func (a *agent) stateKeys() {
-	locals := a.view.local()
-	for _, g := range a.guests {
-		locals[g.Container] = true
-	}
-	for _, old := range []map[string]bool{a.locals, keys(a.view.states[a.config.Host])} {
-		for name := range old {
-			if !locals[name] {
-				a.publish.delete(ledger.StateKey(a.config.Host, name))
-			}
-		}
-	}
-	a.locals = locals
-	a.publishStates()
-}
-
-// publishStates publishes the states of this host's containers that have endpoints, and only those.
-func (a *agent) publishStates() {
-	if a.view == nil || a.containers == nil {
-		return
-	}
-	for name := range a.locals {
-		key := ledger.StateKey(a.config.Host, name)
-		a.names.SetServing(a.config.Host, name, a.serves(a.config.Host, name))
-		if s, ok := a.containers[name]; ok {
-			a.publish.set(key, s, true)
-		} else if _, reported := a.view.states[a.config.Host][name]; reported || a.publish.has(key) {
-			a.publish.delete(key)
-		}
-	}
-}
-
-func keys[V any](m map[string]V) map[string]bool {
-	out := make(map[string]bool, len(m))
-	for k := range m {
-		out[k] = true
-	}
-	return out
 }

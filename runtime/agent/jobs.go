@@ -214,6 +214,7 @@ func (a *agent) finishList(ctx context.Context, r result) {
 	}
 	a.reconcile(ctx)
 	a.rejoin(ctx)
+	a.standIn(ctx)
 }
 
 // later makes the loop compare again after a while.

@@ -121,7 +121,7 @@ func newBed(t *testing.T, hosts int) *bed {
 			Config: agent.Config{Cluster: "test", Host: h.Name(), Address: addr, Socket: "/run/docker.sock", Version: "v1",
 				Store: agent.StoreConfig{Endpoints: []string{"https://" + first + ":" + storePort}, TLS: true}},
 			Files: agent.Files{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"),
-				Data: filepath.Join(dir, "etcd"), Marker: filepath.Join(dir, "marker")},
+				Data: filepath.Join(dir, "etcd"), Marker: filepath.Join(dir, "marker"), Known: filepath.Join(dir, "known")},
 		}
 		if i == 0 {
 			peer := "https://" + first + ":" + peerPort

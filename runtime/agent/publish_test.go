@@ -160,7 +160,12 @@ func TestAStoreThatTakesLittleAtOnceGetsAllTheSame(t *testing.T) {
 			want[key] = fmt.Sprint(i)
 		}
 	})
-	for range 3 { // of 100: a quarter of 400, and the rest
+	held := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.held)
+	}
+	for held() < len(want) {
 		<-s.writes
 	}
 	s.expect(t, want)

@@ -26,6 +26,7 @@ type Files struct {
 	Refused       string // hosts that were refused when the agent last knew
 	Marker        string // see overlay.Config
 	Memory        string // see memory; "" keeps none
+	Known         string // see known; "" keeps none
 	WireGuard     string // folder of the userspace WireGuard device's socket
 	ResolvConf    string // "" is /etc/resolv.conf
 }
@@ -34,7 +35,8 @@ type Files struct {
 func DefaultFiles() Files {
 	return Files{Config: ConfigFile, CA: CAFile, Cert: CertFile, Key: KeyFile, CAKey: CAKeyFile, Access: AccessFile,
 		Data: DataDir, Refused: RefusedFile, Marker: filepath.Join(Dir, "bridge-netfilter"),
-		Memory: filepath.Join(Dir, "store-seen.json"), WireGuard: filepath.Join(Dir, wireGuardFolder)}
+		Memory: filepath.Join(Dir, "store-seen.json"), Known: filepath.Join(Dir, "store-known.json"),
+		WireGuard: filepath.Join(Dir, wireGuardFolder)}
 }
 
 // Run is the agent: it returns when ctx ends (nil), or with an error when it cannot begin. It leaves everything on

@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,6 +23,7 @@ type scope struct {
 	me       string
 	log      *slog.Logger
 	networks map[string]reach // that the host is on
+	projects map[string]bool  // of the host's endpoints: they may be on a network of another project
 }
 
 // reach is how far one network reaches.
@@ -31,15 +34,22 @@ type reach struct {
 
 // scopeOf is a host's in a snapshot.
 func scopeOf(me string, log *slog.Logger, snap store.Snapshot) *scope {
-	s := &scope{me: me, log: log, networks: map[string]reach{}}
+	s := &scope{me: me, log: log, networks: map[string]reach{}, projects: map[string]bool{}}
+	s.takeAll(snap)
+	return s
+}
+
+func (s *scope) takeAll(snap store.Snapshot) {
 	for _, p := range snap.Pairs {
 		s.take(store.Event{Pair: p})
 	}
-	return s
 }
 
 // take takes an event in, and reports whether other parts may be needed since.
 func (s *scope) take(e store.Event) bool {
+	if strings.HasPrefix(e.Key, ledger.Endpoints) {
+		return s.takeEndpoint(e)
+	}
 	k := ledger.Split(e.Key, ledger.Networks)
 	if len(k) != 1 {
 		return false
@@ -58,6 +68,16 @@ func (s *scope) take(e store.Event) bool {
 	return !was || old.project != now.project || !slices.Equal(old.hosts, now.hosts)
 }
 
+// takeEndpoint notes whose endpoints the host has.
+func (s *scope) takeEndpoint(e store.Event) bool {
+	var at struct{ Host, Project string }
+	if e.Deleted || !bytes.Contains(e.Value, []byte(s.me)) || json.Unmarshal(e.Value, &at) != nil || at.Host != s.me || at.Project == "" || s.projects[at.Project] {
+		return false
+	}
+	s.projects[at.Project] = true
+	return true
+}
+
 // parts are the prefixes that the host needs, sorted. None begins with another.
 func (s *scope) parts() []string {
 	all := map[string]bool{
@@ -65,6 +85,9 @@ func (s *scope) parts() []string {
 		ledger.Hosts: true, ledger.Alive: true, ledger.Networks: true, ledger.Ports: true, ledger.Withdrawn: true,
 		ledger.Refused: true, ledger.Renewals: true,
 		ledger.StateKey(s.me, ""): true, ledger.Guests + s.me + "/": true,
+	}
+	for project := range s.projects {
+		all[ledger.LockKey(project)] = true
 	}
 	for network, r := range s.networks {
 		all[ledger.Endpoints+network+"/"] = true
@@ -101,10 +124,9 @@ type shift struct {
 // readLimit bounds the parts that are read at the same time.
 const readLimit = 16
 
-// shift reads the parts that a scope needs more than before. Since each is read at a revision of its own, floor says from
+// shift reads the parts that are needed now and were not before. Since each is read at a revision of its own, floor says from
 // which on its events are news.
-func (s *scope) shift(ctx context.Context, st store.Store, before []string, floor map[string]int64) (shift, error) {
-	now := s.parts()
+func (s *scope) shift(ctx context.Context, st store.Store, before, now []string, floor map[string]int64) (shift, error) {
 	var out shift
 	for _, p := range before {
 		if _, still := slices.BinarySearch(now, p); !still {

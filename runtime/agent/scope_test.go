@@ -32,6 +32,10 @@ func TestAHostNeedsOfTheStoreItsNetworksAndWhomItMeetsThere(t *testing.T) {
 	about := func() []string {
 		return slices.DeleteFunc(s.parts(), func(p string) bool { return slices.Contains(always, p) })
 	}
+	guest := at("me", "10.1.0.1")
+	guest.Network, guest.Project = "a", "other"
+	theirs := guest
+	theirs.Host, theirs.Project = "you", "stranger"
 	mine := []string{"berth/endpoints/a/", "berth/guests/you/", "berth/projects/pa/lock", "berth/ready/a/", "berth/state/you/"}
 	for _, step := range []struct {
 		what    string
@@ -49,6 +53,9 @@ func TestAHostNeedsOfTheStoreItsNetworksAndWhomItMeetsThere(t *testing.T) {
 			[]string{"berth/endpoints/a/", "berth/guests/third/", "berth/guests/you/", "berth/projects/pa/lock", "berth/ready/a/", "berth/state/third/", "berth/state/you/"}},
 		{"this host leaves it", onNetwork(t, "a", "you"), true, nil},
 		{"it goes", event(t, ledger.NetworkKey("a"), nil), false, nil},
+		{"an endpoint of another host", event(t, ledger.EndpointKey(theirs), theirs), false, nil},
+		{"an endpoint here of another project than its network's", event(t, ledger.EndpointKey(guest), guest), true, []string{"berth/projects/other/lock"}},
+		{"the same again", event(t, ledger.EndpointKey(guest), guest), false, []string{"berth/projects/other/lock"}},
 	} {
 		if got := s.take(step.event); got != step.changed {
 			t.Errorf("%s: other parts are needed: %t, want %t", step.what, got, step.changed)

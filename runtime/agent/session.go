@@ -98,17 +98,22 @@ func (a *agent) follow(ctx context.Context, st store.Store, s *signer) {
 // watch sends each change of what this host needs to the loop, until the store has to be read anew.
 func (a *agent) watch(ctx context.Context, st store.Store, after int64, scope *scope, desk *desk) {
 	floor := map[string]int64{}
-	for {
-		parts := scope.parts()
+	for parts := scope.parts(); ; {
 		next, ok := a.watchParts(ctx, st, after, parts, floor, scope, desk)
 		if !ok {
 			return
 		}
-		shift, err := scope.shift(ctx, st, parts, floor)
-		if err != nil || !a.tell(ctx, update{shift: &shift}) {
-			return
-		}
 		after = next
+		for now := scope.parts(); !slices.Equal(parts, now); now = scope.parts() {
+			shift, err := scope.shift(ctx, st, parts, now, floor)
+			if err != nil || !a.tell(ctx, update{shift: &shift}) {
+				return
+			}
+			for _, snap := range shift.came {
+				scope.takeAll(snap) // endpoints whose projects' locks are needed too
+			}
+			parts = now
+		}
 	}
 }
 
