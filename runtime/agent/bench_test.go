@@ -23,6 +23,7 @@ import (
 // the whole store.
 func BenchmarkChange(b *testing.B) {
 	st := embeddedtest.Start(b, 1).Open(b)
+	write(b, st, ledger.HostKey("far"), ledger.Host{}) // met by nobody
 	for _, network := range []string{"own", "foreign"} {
 		n := placement.Network{Name: network, Project: network, VNI: overlay.FirstVNI, Blocks: map[string]placement.Block{"you": {}}}
 		if network == "own" {
@@ -64,7 +65,7 @@ func follows(b *testing.B, st store.Store) func() func() {
 			b.Fatal(err)
 		}
 		s := scopeOf("me", log, snap)
-		return following(b, load("me", log, s.cut(snap)), watchParts(b.Context(), st, s.parts(), snap.Revision))
+		return following(b, load("me", log, s.cut(snap)), s.watch(b.Context(), st, s.parts(), snap.Revision))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"berth/runtime/ledger"
+	"berth/runtime/store"
 )
 
 // memory is what an agent knows of the store's life, kept in a file beside its configuration: a store of another epoch, or
@@ -50,6 +51,17 @@ func (m *memory) of(v *ledger.View) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.known = remembered{Epoch: v.Epoch.ID, Revision: v.Revision, Hosts: slices.Sorted(maps.Keys(v.Hosts))}
+}
+
+// goesOn reports whether a store whose epoch was just read is in the one that is remembered, and at least as far.
+func (r remembered) goesOn(snap store.Snapshot) bool {
+	for _, p := range snap.Pairs {
+		var e ledger.Epoch
+		if p.Key == ledger.EpochKey && json.Unmarshal(p.Value, &e) == nil {
+			return e.ID != "" && e.ID == r.Epoch && e.Restoring == "" && snap.Revision >= r.Revision
+		}
+	}
+	return false
 }
 
 // at remembers a revision; save keeps it, at the latest with the next comparison of everything.

@@ -24,6 +24,7 @@ type scope struct {
 	log      *slog.Logger
 	networks map[string]reach // that the host is on
 	projects map[string]bool  // of the host's endpoints: they may be on a network of another project
+	hosts    map[string]bool  // of the cluster
 }
 
 // reach is how far one network reaches.
@@ -34,7 +35,7 @@ type reach struct {
 
 // scopeOf is a host's in a snapshot.
 func scopeOf(me string, log *slog.Logger, snap store.Snapshot) *scope {
-	s := &scope{me: me, log: log, networks: map[string]reach{}, projects: map[string]bool{}}
+	s := &scope{me: me, log: log, networks: map[string]reach{}, projects: map[string]bool{}, hosts: map[string]bool{}}
 	s.takeAll(snap)
 	return s
 }
@@ -49,6 +50,9 @@ func (s *scope) takeAll(snap store.Snapshot) {
 func (s *scope) take(e store.Event) bool {
 	if strings.HasPrefix(e.Key, ledger.Endpoints) {
 		return s.takeEndpoint(e)
+	}
+	if k := ledger.Split(e.Key, ledger.Hosts); len(k) == 1 {
+		return s.takeHost(k[0], e.Deleted)
 	}
 	k := ledger.Split(e.Key, ledger.Networks)
 	if len(k) != 1 {
@@ -66,6 +70,34 @@ func (s *scope) take(e store.Event) bool {
 	now := reach{n.Project, slices.Sorted(maps.Keys(n.Blocks))}
 	s.networks[k[0]] = now
 	return !was || old.project != now.project || !slices.Equal(old.hosts, now.hosts)
+}
+
+// takeHost notes which hosts there are, and reports whether that changes how the host's parts are watched.
+func (s *scope) takeHost(name string, gone bool) bool {
+	before := s.everywhere()
+	if gone {
+		delete(s.hosts, name)
+	} else {
+		s.hosts[name] = true
+	}
+	return s.everywhere() != before
+}
+
+// everywhere reports whether the host meets all others on one network or another. There is little in the store then that it
+// does not need, and one watch of everything costs less than many.
+func (s *scope) everywhere() bool {
+	met := map[string]bool{s.me: true}
+	for _, r := range s.networks {
+		for _, h := range r.hosts {
+			met[h] = true
+		}
+	}
+	for h := range s.hosts {
+		if !met[h] {
+			return false
+		}
+	}
+	return true
 }
 
 // takeEndpoint notes whose endpoints the host has.
@@ -160,22 +192,22 @@ func (s *scope) shift(ctx context.Context, st store.Store, before, now []string,
 	return out, nil
 }
 
-// unknown is what of a batch a reader does not know yet who has read parts later than the others.
-func unknown(b store.Batch, parts []string, floor map[string]int64) store.Batch {
-	if len(floor) == 0 {
-		return b
-	}
-	b.Events = slices.DeleteFunc(slices.Clone(b.Events), func(e store.Event) bool {
-		part, _ := store.Part(parts, e.Key)
-		return e.Modified <= floor[part]
-	})
-	return b
-}
-
-// watchParts watches parts of a store. All drivers can; a store that cannot would be watched whole.
-func watchParts(ctx context.Context, st store.Store, parts []string, after int64) <-chan store.Batch {
-	if p, ok := st.(store.PartsWatcher); ok {
+// watch watches the parts of a store. All drivers can; a store that cannot would be watched whole.
+func (s *scope) watch(ctx context.Context, st store.Store, parts []string, after int64) <-chan store.Batch {
+	if p, ok := st.(store.PartsWatcher); ok && !s.everywhere() {
 		return p.WatchParts(ctx, parts, after)
 	}
 	return st.Watch(ctx, ledger.Root, after)
+}
+
+// unknown is what of a batch is in the parts, and was not there when they were read: that may have been later than the others.
+func unknown(b store.Batch, parts []string, floor map[string]int64) store.Batch {
+	all := b.Events
+	b.Events = nil
+	for _, e := range all {
+		if part, ok := store.Part(parts, e.Key); ok && e.Modified > floor[part] {
+			b.Events = append(b.Events, e)
+		}
+	}
+	return b
 }

@@ -168,3 +168,50 @@ func TestEventsThatWereReadAlreadyAreNoNews(t *testing.T) {
 		t.Errorf("news are %v, want all", got.Events)
 	}
 }
+
+func TestAHostThatMeetsAllOthersWatchesTheStoreWhole(t *testing.T) {
+	put := func(key, value string) store.Event {
+		return store.Event{Pair: store.Pair{Key: key, Value: []byte(value)}}
+	}
+	s := scopeOf("me", slog.New(slog.DiscardHandler), store.Snapshot{})
+	for i, c := range []struct {
+		e          store.Event
+		everywhere bool
+	}{
+		{put(ledger.Hosts+"me", "{}"), true},
+		{put(ledger.Hosts+"other", "{}"), false},
+		{put(ledger.Networks+"n", `{"name":"n","blocks":{"me":{},"other":{}}}`), true},
+		{put(ledger.Hosts+"third", "{}"), false},
+		{store.Event{Pair: store.Pair{Key: ledger.Hosts + "third"}, Deleted: true}, true},
+		{store.Event{Pair: store.Pair{Key: ledger.Networks + "n"}, Deleted: true}, false},
+	} {
+		before := s.everywhere()
+		if told := s.take(c.e); s.everywhere() != c.everywhere || !told && before != c.everywhere {
+			t.Errorf("event %d: everywhere %v, want %v; told %v", i, s.everywhere(), c.everywhere, told)
+		}
+	}
+}
+
+func TestAStoreGoesOnInItsEpochAndForwards(t *testing.T) {
+	was := remembered{Epoch: "e1", Revision: 7}
+	for name, c := range map[string]struct {
+		epoch    string
+		revision int64
+		want     bool
+	}{
+		"later":          {`{"id":"e1"}`, 9, true},
+		"as far":         {`{"id":"e1"}`, 7, true},
+		"gone back":      {`{"id":"e1"}`, 6, false},
+		"another epoch":  {`{"id":"e2"}`, 9, false},
+		"being restored": {`{"id":"e1","restoring":"b"}`, 9, false},
+		"not read":       {`{`, 9, false},
+	} {
+		snap := store.Snapshot{Revision: c.revision, Pairs: []store.Pair{{Key: ledger.EpochKey, Value: []byte(c.epoch)}}}
+		if got := was.goesOn(snap); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if was.goesOn(store.Snapshot{Revision: 9}) {
+		t.Error("an empty store goes on")
+	}
+}

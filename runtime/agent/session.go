@@ -122,15 +122,19 @@ func (a *agent) watch(ctx context.Context, st store.Store, after int64, scope *s
 func (a *agent) watchParts(ctx context.Context, st store.Store, after int64, parts []string, floor map[string]int64, scope *scope, desk *desk) (next int64, ok bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	batches := watchParts(ctx, st, parts, after)
+	whole := scope.everywhere()
+	batches := scope.watch(ctx, st, parts, after)
 	for {
 		var b store.Batch
 		select {
 		case b = <-batches:
 		case <-a.publish.renewed:
 			// Its lease ended: perhaps for want of a store that had it. The watch would not see that it has gone back.
-			a.log.Info("reading the store anew")
-			return 0, false
+			if a.wentBack(ctx, st) {
+				a.log.Info("reading the store anew")
+				return 0, false
+			}
+			continue
 		}
 		if b.Err != nil {
 			if ctx.Err() == nil && !errors.Is(b.Err, store.ErrCompacted) {
@@ -151,10 +155,23 @@ func (a *agent) watchParts(ctx context.Context, st store.Store, after int64, par
 			return 0, false
 		}
 		a.memory.at(b.Revision)
-		if others && !slices.Equal(parts, scope.parts()) {
+		if others && (whole != scope.everywhere() || !slices.Equal(parts, scope.parts())) {
 			return b.Revision, true
 		}
 	}
+}
+
+// wentBack reports whether the store is in another epoch than the one that this agent knows, or not as far. It reads one key:
+// where leases end because a store has too much to do, reading all of it would give it more.
+func (a *agent) wentBack(ctx context.Context, st store.Store) bool {
+	var snap store.Snapshot
+	if retry(ctx, a.log, "reading of the store's epoch", func(ctx context.Context) (err error) {
+		snap, err = st.Get(ctx, ledger.EpochKey)
+		return err
+	}) != nil {
+		return true // it ends
+	}
+	return !a.memory.get().goesOn(snap)
 }
 
 // keepUp remembers how far the store has come, also while nothing happens that this host watches.
