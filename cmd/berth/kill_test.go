@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -37,6 +38,8 @@ volumes:
   data:
 `
 
+var killRounds = flag.Int("kill.rounds", 9, "how many commands the tests of kills kill; 20 and more find what is rare")
+
 // killed runs a command and kills it with SIGKILL after a while, if it has not ended by then.
 func (w *world) killed(after time.Duration, args ...string) {
 	w.t.Helper()
@@ -60,7 +63,7 @@ func TestUpKilledWhileItMakesTheClusterConvergesWhenRunAgain(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	for round := range 5 {
+	for round := range max(1, *killRounds/4) {
 		for range 2 {
 			w.killed(time.Duration(random.IntN(2500))*time.Millisecond, "up", "-d")
 		}
@@ -83,11 +86,7 @@ func TestUpKilledAtAnyMomentConvergesWhenRunAgain(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	rounds := 20
-	if testing.Short() {
-		rounds = 5
-	}
-	for round := range rounds {
+	for round := range *killRounds {
 		replicas := 2 + random.IntN(5)
 		w.write("compose.yml", fmt.Sprintf(killCompose, round/2, replicas, round/4))
 		w.killed(time.Duration(random.IntN(1500))*time.Millisecond, "up", "-d")

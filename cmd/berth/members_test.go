@@ -238,6 +238,7 @@ func TestAHostThatLeavesIsReplacedInTheStoreAndRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.inventory("host1", "host2", "host3")
+	eventually(t, "host4's lease has ended", func() bool { return !strings.Contains(w.must("store", "dump").out, "berth/alive/host4") })
 	w.must("up", "-d")
 	if got := sorted(keys(w.members())); !slices.Equal(got, []string{"host1", "host2", "host3"}) {
 		t.Errorf("the store is on %v", got)
@@ -245,6 +246,11 @@ func TestAHostThatLeavesIsReplacedInTheStoreAndRefused(t *testing.T) {
 	if err := lost.Heal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the agent of host4:\n%s", w.log("host4"))
+		}
+	})
 	eventually(t, "host4 finds out", func() bool { return strings.Contains(w.log("host4"), "is refused by its store") })
 
 	t.Run("commands and agents may be killed meanwhile", func(t *testing.T) { membersUnderKills(t, w) })

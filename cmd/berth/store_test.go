@@ -87,6 +87,10 @@ func TestAClusterOnAZooKeeperThatIsThereAlready(t *testing.T) {
 		t.Fatal(err)
 	}
 	startOn(t, h, lab.ZooKeeper(config)...)
+	eventually(t, "ZooKeeper serves", func() bool { // Java takes its time
+		_, err := h.Run(t.Context(), "sh", "-c", "echo srvr | busybox nc -w 5 "+h.Address()+" 2181 | grep -q Mode:")
+		return err == nil
+	})
 	w := newWorld(t, l, sample(t, "tutorial/docker-compose.yml"))
 	w.write("zk.auth", "berth:known-to-nobody\n")
 	w.env = append(w.env, "BERTH_INVENTORY="+l.WriteInventory(t, func(i *lab.Inventory) {

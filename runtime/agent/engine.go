@@ -12,6 +12,7 @@ type Engine interface {
 	Observe(ctx context.Context, q engine.Query) (engine.Snapshot, error)
 	CreateBridgeNetwork(ctx context.Context, n engine.BridgeNetwork) (id string, err error)
 	RemoveNetwork(ctx context.Context, name string) error
+	ClearNetwork(ctx context.Context, name string) ([]string, error)
 	Networks(ctx context.Context, label string) ([]engine.NetworkInfo, error)
 	Containers(ctx context.Context, f engine.Filter) ([]engine.ContainerInfo, error)
 	State(ctx context.Context, id string) (engine.State, error)

@@ -133,7 +133,7 @@ func (a *agent) compare(ctx context.Context) {
 			continue
 		}
 		if info, ok := a.engineNets[name]; ok && a.outdated(info, r) {
-			a.remove(ctx, n, info.ID, false) // its end comes back here
+			a.replace(ctx, n, info.ID) // its end comes back here
 			continue
 		}
 		if r.Encrypted() && !a.encryption.standing {
@@ -179,7 +179,7 @@ func (a *agent) network(name string) *network {
 }
 
 // outdated reports whether the engine's network is one of an earlier time of this host in the cluster, when it had
-// another block: it can be made anew only when the containers of then are gone.
+// another block, which may be another host's by now.
 func (a *agent) outdated(info engine.NetworkInfo, r record) bool {
 	b, _ := r.block(a.config.Host)
 	return labelVNI(info) == r.VNI && info.Gateway.IsValid() && info.Gateway != b.Gateway
@@ -242,6 +242,26 @@ func (a *agent) remove(ctx context.Context, n *network, id string, now bool) {
 	a.names.Unlisten(n.name)
 	a.start(ctx, n, func(ctx context.Context) result {
 		return result{removed: true, err: a.engine.RemoveNetwork(ctx, id)}
+	})
+}
+
+// replace starts removing the engine's network, to be made anew, whatever uses it: nobody knows that the addresses of the
+// containers of then are still theirs. Those that have endpoints are put back; the others are the next command's to replace.
+func (a *agent) replace(ctx context.Context, n *network, id string) {
+	if n.busy || time.Since(n.failed) < n.pause {
+		return
+	}
+	a.names.Unlisten(n.name)
+	a.start(ctx, n, func(ctx context.Context) result {
+		users, err := a.engine.ClearNetwork(ctx, id)
+		if len(users) > 0 {
+			a.log.Warn("network is made anew, containers of an earlier time of this host in the cluster are taken off it",
+				"network", n.name, "containers", users)
+		}
+		if err == nil {
+			err = a.engine.RemoveNetwork(ctx, id)
+		}
+		return result{removed: true, err: err}
 	})
 }
 

@@ -1,10 +1,12 @@
 package agent_test
 
 import (
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
 
+	"berth/placement"
 	"berth/runtime/ledger"
 )
 
@@ -61,6 +63,24 @@ func TestAContainerThatIsStoppedFollowsItsNetworkWhenThatIsMadeAnew(t *testing.T
 		return err == nil
 	})
 	b.eventually("db is reached at its address", func() bool { return b.pings(web, db.IP) })
+}
+
+// A host that was out of the cluster for a while may get another block than it had.
+func TestANetworkOfAnEarlierBlockIsMadeAnewUnderItsContainers(t *testing.T) {
+	b := newBed(t, 2)
+	web, db := b.pair()
+	old := endpoint(db.Host, "older", 1) // the store has it nowhere
+	b.run(old)
+	n := b.network()
+	n.Blocks[db.Host] = placement.Block{Range: netip.MustParsePrefix("10.200.7.0/24"), Gateway: netip.MustParseAddr("10.200.7.1")}
+	b.ready(b.put(map[string]any{ledger.NetworkKey(testNetwork): n}))
+	if out := b.on(db.Host, "docker", "network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", testNetwork); strings.TrimSpace(out) != "10.200.7.1" {
+		t.Errorf("the network's gateway is %s", out)
+	}
+	b.eventually("db is reached again", func() bool { return b.pings(web, db.IP) })
+	if out := b.on(db.Host, "docker", "inspect", "-f", "{{json .NetworkSettings.Networks}}", old.Container); strings.Contains(out, testNetwork) {
+		t.Errorf("a container that the store does not know is on the network: %s", out)
+	}
 }
 
 func TestAnAgentKnowsWhichOfItsOwnContainersServeWithoutTheStore(t *testing.T) {

@@ -119,21 +119,21 @@ func (c *Cluster) lookAtMembers(ctx context.Context, snaps []engine.Snapshot, a 
 	return p
 }
 
-// memberData asks a host's agent, which is started if it stands still.
+// memberData asks a host's agent, which is started if it stands still; it may be there since the snapshot was taken.
 func (c *Cluster) memberData(ctx context.Context, s engine.Snapshot) (agent.MemberData, error) {
 	var out agent.MemberData
-	if missing(s) {
-		return out, nil
-	}
 	e := c.engines[s.Host.Name]
 	ctx, cancel := context.WithTimeout(ctx, memberTime)
 	defer cancel()
-	if s.Agent.State == "exited" {
+	if s.Agent != nil && s.Agent.State == "exited" {
 		if err := e.Start(ctx, AgentName); err != nil {
 			return out, err
 		}
 	}
 	conn, err := e.ExecStream(ctx, AgentName, []string{"/berth", "agent", "member"})
+	if engine.IsNotFound(err) {
+		return agent.MemberData{Began: true}, nil // it was there, and what it had is lost
+	}
 	if err != nil {
 		return out, err
 	}

@@ -34,7 +34,10 @@ func (e *Engine) Create(ctx context.Context, spec CreateSpec) (id string, warnin
 		return "", nil, e.fail(op, subject, err)
 	}
 	id, warnings, err = e.create(ctx, c, spec.Name, by.API)
-	if spec.Cluster && IsConflict(err) && e.discardUnstarted(ctx, spec.Project.Name, spec.Name) {
+	for wait := lateTime; err != nil && spec.Cluster && wait > 0 && IsConflict(err) && e.discardUnstarted(ctx, spec.Project.Name, spec.Name); wait -= lateAgain {
+		if err := sleep(ctx, lateAgain); err != nil {
+			return "", nil, e.fail(op, subject, err)
+		}
 		id, warnings, err = e.create(ctx, c, spec.Name, by.API)
 	}
 	if err != nil {
@@ -111,11 +114,21 @@ func (e *Engine) create(ctx context.Context, c *creation, name, api string) (str
 	return made.ID, made.Warnings, nil
 }
 
-// discardUnstarted removes the project's container of that name if it was never started. In a cluster only the command
-// that holds the project's lock makes containers, so it is one that a killed command has asked for, and that the engine
-// has made after this command listed what there is.
+// An engine may be this long at a container that a killed command has asked for, and the name is tried again so often.
+const (
+	lateTime  = 15 * time.Second
+	lateAgain = 200 * time.Millisecond
+)
+
+// discardUnstarted removes the project's container of that name if it was never started, and reports whether the name may
+// be had now or soon. In a cluster only the command that holds the project's lock makes containers, so it is one that a
+// killed command has asked for, and that the engine makes after this command listed what there is. While it is being made
+// its name is taken and nothing is to be seen of it.
 func (e *Engine) discardUnstarted(ctx context.Context, project, name string) bool {
 	c, err := e.api.ContainerInspect(ctx, name)
+	if IsNotFound(err) {
+		return true
+	}
 	if err != nil || c.State == nil || c.State.Status != container.StateCreated || c.Config.Labels[labelProject] != project {
 		return false
 	}

@@ -166,6 +166,29 @@ func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 	return e.fail("remove network", name, err)
 }
 
+// ClearNetwork takes all containers off a network, running or not, and returns their names, sorted. A network that is not
+// there has none.
+func (e *Engine) ClearNetwork(ctx context.Context, name string) ([]string, error) {
+	const op = "clear network"
+	info, err := e.api.NetworkInspect(ctx, name, network.InspectOptions{})
+	if IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, e.fail(op, name, err)
+	}
+	var users []string
+	for _, end := range info.Containers {
+		err := e.api.NetworkDisconnect(ctx, info.ID, end.Name, true)
+		if err != nil && !IsNotFound(err) {
+			return users, e.fail(op, name, err)
+		}
+		users = append(users, end.Name)
+	}
+	slices.Sort(users)
+	return users, nil
+}
+
 func (e *Engine) tryRemoveNetwork(ctx context.Context, name string) error {
 	if err := e.api.NetworkRemove(ctx, name); !IsNotFound(err) {
 		return err

@@ -121,6 +121,9 @@ func (s *client) fail(ctx context.Context, op string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnreachable):
 		return err
+	case (code == codes.Unavailable || code == codes.DeadlineExceeded) && slices.ContainsFunc(s.addrs(), func(e string) bool { return refusesHost(s.attempts.last(e)) }):
+		// One that still answers may be this host's own member, which was left behind and leads nobody.
+		return fmt.Errorf("%s: %w", op, s.unreachable(s.timeout))
 	case is(err, rpctypes.ErrNoLeader):
 		return fmt.Errorf("store %s: %s: %w: it has no leader; start more of its members, most of them must be up", s, op, store.ErrUnreachable)
 	case is(err, rpctypes.ErrNoSpace):
@@ -131,8 +134,6 @@ func (s *client) fail(ctx context.Context, op string, err error) error {
 		return fmt.Errorf("store %s: %s: %w", s, op, store.ErrCompacted)
 	case code == codes.DeadlineExceeded:
 		return fmt.Errorf("store %s: %s: %w: no answer in %s", s, op, store.ErrUnreachable, s.timeout)
-	case code == codes.Unavailable && slices.ContainsFunc(s.addrs(), func(e string) bool { return refusesHost(s.attempts.last(e)) }):
-		return fmt.Errorf("%s: %w", op, s.unreachable(s.timeout))
 	case code == codes.Unavailable:
 		return fmt.Errorf("store %s: %s: %w: %s", s, op, store.ErrUnreachable, message(err))
 	}
