@@ -92,13 +92,7 @@ func (a *agent) compare(ctx context.Context) {
 		}
 		mtus[name] = n.MTU
 		vnis[r.VNI] = true
-		if info, ok := a.engineNets[name]; ok && info.Bridge == overlay.BridgeName(r.VNI) {
-			b, _ := r.block(a.config.Host)
-			n.Gateway = netip.PrefixFrom(b.Gateway, r.Subnet.Bits())
-			if b.Gateway6.IsValid() {
-				n.Gateway6 = netip.PrefixFrom(b.Gateway6, r.Subnet6.Bits())
-			}
-		}
+		a.gateways(&n, name, r)
 		state.Networks = append(state.Networks, n)
 	}
 	for _, info := range a.engineNets {
@@ -167,6 +161,19 @@ func (a *agent) compare(ctx context.Context) {
 		a.gone(name)
 	}
 	a.host(ctx)
+}
+
+// gateways gives a network's bridge its addresses to keep, once the engine's network stands on it.
+func (a *agent) gateways(n *overlay.Network, name string, r record) {
+	info, ok := a.engineNets[name]
+	if !ok || info.Bridge != overlay.BridgeName(r.VNI) {
+		return
+	}
+	b, _ := r.block(a.config.Host)
+	n.Gateway = netip.PrefixFrom(b.Gateway, r.Subnet.Bits())
+	if b.Gateway6.IsValid() {
+		n.Gateway6 = netip.PrefixFrom(b.Gateway6, r.Subnet6.Bits())
+	}
 }
 
 func (a *agent) network(name string) *network {

@@ -142,13 +142,7 @@ func (a *agent) restore(ctx context.Context, here map[string]record) {
 		if n.Encrypted {
 			continue // without the store nobody knows the others' keys
 		}
-		if info, ok := a.engineNets[name]; ok && info.Bridge == overlay.BridgeName(r.VNI) {
-			b, _ := r.block(a.config.Host)
-			n.Gateway = netip.PrefixFrom(b.Gateway, r.Subnet.Bits())
-			if b.Gateway6.IsValid() {
-				n.Gateway6 = netip.PrefixFrom(b.Gateway6, r.Subnet6.Bits())
-			}
-		}
+		a.gateways(&n, name, r)
 		state.Networks = append(state.Networks, n)
 	}
 	for _, info := range a.engineNets {
