@@ -40,6 +40,10 @@ func TestBadInputGetsOneSentenceWithoutAnyHost(t *testing.T) {
 		{name: "bad number in scale", compose: oneService, args: []string{"scale", "web=many"}, want: []string{"web=many", "SERVICE=N"}},
 		{name: "unknown service in up", compose: oneService, args: []string{"up", "-d", "wbe"}, want: []string{"wbe"}},
 		{name: "unknown command", compose: oneService, args: []string{"upp"}, want: []string{"unknown command \"upp\"", "did you mean \"berth up\"?"}},
+		{
+			name: "surplus argument", compose: oneService, args: []string{"store", "recover", "host1", "--yes"},
+			want: []string{"store recover takes no arguments", "host1"},
+		},
 		{name: "unknown flag", compose: oneService, args: []string{"up", "--detatch"}, want: []string{"detatch", "berth up --help"}},
 		{
 			name: "duplicate host", compose: oneService, args: []string{"up", "-d"},
