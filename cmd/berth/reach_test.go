@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"berth/fixtures/lab/lab"
@@ -9,14 +10,14 @@ import (
 // sameNames is for tests of how the command line reaches the engines: the containers' names do not depend on that.
 func sameNames(*testing.T, *world) {}
 
-func TestTheTutorialRunsOverTLS(t *testing.T) {
+func TestTheTutorialRunsOverTLSAndSSH(t *testing.T) {
 	t.Parallel()
-	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.TLS(), lab.Images("web"))
-	tutorial(t, newWorld(t, l, sample(t, "tutorial/docker-compose.yml")), sameNames)
-}
-
-func TestTheTutorialRunsOverSSH(t *testing.T) {
-	t.Parallel()
-	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.SSH(), lab.Images("web"))
-	tutorial(t, newWorld(t, l, sample(t, "tutorial/docker-compose.yml")), sameNames)
+	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.TLS(), lab.SSH(), lab.Images("web"))
+	w := newWorld(t, l, sample(t, "tutorial/docker-compose.yml"))
+	w.env = append(w.env, "BERTH_INVENTORY="+l.WriteInventory(t, func(i *lab.Inventory) {
+		// The others are reached by ssh.
+		i.Hosts["host1"] = &lab.InventoryHost{Address: l.Hosts()[0].EngineURL(), TLS: filepath.Join(l.Dir(), "certs"), CPUs: 1,
+			Labels: i.Hosts["host1"].Labels}
+	}))
+	tutorial(t, w, sameNames)
 }

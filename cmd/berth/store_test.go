@@ -27,27 +27,30 @@ func TestAClusterOnAnEtcdThatIsThereAlready(t *testing.T) {
 	url := "http://" + h.Address() + ":2379"
 	data := t.TempDir()
 	startOn(t, h, "etcd", "--data-dir", data, "--listen-client-urls", url,
-		"--advertise-client-urls", url, "--listen-peer-urls", "http://127.0.0.1:2380")
+		"--advertise-client-urls", url, "--listen-peer-urls", "http://127.0.0.1:2380", "--max-txn-ops", "24")
 	w := newWorld(t, l, sample(t, "tutorial/docker-compose.yml"))
 	w.env = append(w.env, "BERTH_INVENTORY="+l.WriteInventory(t, func(i *lab.Inventory) {
 		i.Store = strings.Replace(url, "http:", "etcd:", 1)
 	}))
-	tutorial(t, w, names)
+	w.must("up", "-d")
+	names(t, w)
+	w.must("down")
+	gone(t, w)
 
 	keepsSecrets(t, w, h, data)
 
-	// A plan of more operations than etcd takes at once.
+	// A plan of more operations than that etcd takes at once.
 	w.write("compose.yml", `
 services:
   many:
     image: berth-lab/web:1
     command: sleep 1000
     stop_grace_period: 0s
-    deploy: {replicas: 70}
+    deploy: {replicas: 12}
 `)
 	w.must("up", "-d", "--no-start")
-	if got := len(w.ps()); got != 70 {
-		t.Errorf("%d containers, want 70", got)
+	if got := len(w.ps()); got != 12 {
+		t.Errorf("%d containers, want 12", got)
 	}
 	w.must("down")
 	gone(t, w)

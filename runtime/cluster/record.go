@@ -101,7 +101,7 @@ func (r *Records) commit(ctx context.Context, t store.Txn) (int64, error) {
 	return r.c.store.Commit(ctx, t)
 }
 
-// partSize leaves room in etcd's 128 operations for the compares.
+// partSize leaves room in etcd's 128 operations for the compares. What a store takes at once may be set lower.
 const partSize = 100
 
 // commitParts applies a large transaction piece by piece. The first piece has the compares and the networks and takes
@@ -110,10 +110,15 @@ const partSize = 100
 // the first piece's revision, which is that of the networks.
 func (r *Records) commitParts(ctx context.Context, t store.Txn) (int64, error) {
 	var first int64
+	size := partSize
 	for len(t.Puts)+len(t.Deletes) > 0 || first == 0 {
-		puts := min(len(t.Puts), partSize)
-		deletes := min(len(t.Deletes), partSize-puts)
+		puts := min(len(t.Puts), size)
+		deletes := min(len(t.Deletes), size-puts)
 		rev, err := r.commit(ctx, store.Txn{Compares: t.Compares, Puts: t.Puts[:puts], Deletes: t.Deletes[:deletes]})
+		if errors.Is(err, store.ErrTooLarge) && puts+deletes > 1 {
+			size = (puts + deletes) / 2
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}
