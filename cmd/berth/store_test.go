@@ -3,12 +3,14 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netns"
 
@@ -90,10 +92,7 @@ func TestAClusterOnAZooKeeperThatIsThereAlready(t *testing.T) {
 		t.Fatal(err)
 	}
 	startOn(t, h, lab.ZooKeeper(config)...)
-	eventually(t, "ZooKeeper serves", func() bool { // Java takes its time
-		_, err := h.Run(t.Context(), "sh", "-c", "echo srvr | busybox nc -w 5 "+h.Address()+" 2181 | grep -q Mode:")
-		return err == nil
-	})
+	eventually(t, "ZooKeeper serves", func() bool { return zooKeeperServes(h.Address() + ":2181") }) // Java takes its time
 	w := newWorld(t, l, sample(t, "tutorial/docker-compose.yml"))
 	w.write("zk.auth", "berth:known-to-nobody\n")
 	w.env = append(w.env, "BERTH_INVENTORY="+l.WriteInventory(t, func(i *lab.Inventory) {
@@ -105,6 +104,23 @@ func TestAClusterOnAZooKeeperThatIsThereAlready(t *testing.T) {
 	w.must("down")
 	gone(t, w)
 	keepsSecrets(t, w, h, data)
+}
+
+// zooKeeperServes asks a server how it is. One that is not ready yet may take the question and never answer.
+func zooKeeperServes(addr string) bool {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return false
+	}
+	if _, err := io.WriteString(c, "srvr"); err != nil {
+		return false
+	}
+	answer, _ := io.ReadAll(c)
+	return bytes.Contains(answer, []byte("Mode:"))
 }
 
 func TestAClusterOnAConsulThatIsThereAlready(t *testing.T) {
