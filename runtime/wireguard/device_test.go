@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 
 // host is a network namespace with a device in it. It is its own launcher.
 type host struct {
-	t       *testing.T
+	t       testing.TB
 	name    string
 	ns      netns.NsHandle
 	addr    netip.Addr
@@ -94,7 +94,7 @@ func (h *host) inside(f func()) {
 }
 
 // twoHosts are joined by a cable. The test needs root.
-func twoHosts(t *testing.T) (a, b *host) {
+func twoHosts(t testing.TB) (a, b *host) {
 	t.Helper()
 	if unix.Geteuid() != 0 {
 		t.Skip("needs root to make network namespaces")
@@ -149,7 +149,7 @@ func (h *host) peer(s Status, generation int) Peer {
 	return Peer{Key: s.Key.PublicKey(), Address: Address(h.name, generation), Endpoint: netip.AddrPortFrom(h.addr, DefaultPort), Keep: true}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

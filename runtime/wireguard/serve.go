@@ -11,11 +11,10 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
-	"golang.zx2c4.com/wireguard/tun"
+
+	"berth/runtime/wireguard/tap"
 )
 
 // Serve is the userspace device: it makes the link, and carries out what comes in on the socket, until ctx ends (nil) or
@@ -28,7 +27,7 @@ func Serve(ctx context.Context, socket string, log *slog.Logger) error {
 	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("wireguard: remove the socket of an earlier life: %w", err)
 	}
-	link, err := tun.CreateTUN(Name, device.DefaultMTU)
+	link, err := tap.Open(Name, device.DefaultMTU)
 	if err != nil {
 		return fmt.Errorf("wireguard: make %s: %w; the kernel has neither WireGuard nor TUN, or the device file /dev/net/tun is not there", Name, err)
 	}
@@ -39,10 +38,6 @@ func Serve(ctx context.Context, socket string, log *slog.Logger) error {
 	defer d.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	removed, err := removal(ctx)
-	if err != nil {
-		return fmt.Errorf("wireguard: watch %s: %w", Name, err)
-	}
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		return fmt.Errorf("wireguard: listen: %w", err)
@@ -76,30 +71,7 @@ func Serve(ctx context.Context, socket string, log *slog.Logger) error {
 		return nil
 	case <-d.Wait():
 		return fmt.Errorf("wireguard: %s has ended", Name)
-	case <-removed:
+	case <-link.Removed():
 		return fmt.Errorf("wireguard: %s was removed", Name)
 	}
-}
-
-// removal closes its channel when the link is removed, of which the library hears nothing.
-func removal(ctx context.Context) (<-chan struct{}, error) {
-	updates := make(chan netlink.LinkUpdate)
-	if err := netlink.LinkSubscribe(updates, ctx.Done()); err != nil {
-		return nil, err
-	}
-	link, err := netlink.LinkByName(Name)
-	if err != nil {
-		return nil, err
-	}
-	removed := make(chan struct{})
-	go func() {
-		gone := false
-		for u := range updates { // until it is closed, or its sender would wait for ever
-			if !gone && u.Header.Type == unix.RTM_DELLINK && int(u.Index) == link.Attrs().Index {
-				gone = true
-				close(removed)
-			}
-		}
-	}()
-	return removed, nil
 }
