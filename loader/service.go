@@ -223,9 +223,16 @@ func dependencies(p *types.Project, service *types.ServiceConfig) []placement.De
 	return all
 }
 
-// sharesWith names the services whose namespaces or volumes the service uses.
+// sharesWith names the services whose namespaces or volumes the service uses, and those that it is linked to on the
+// engine's own bridge.
 func sharesWith(service *types.ServiceConfig) []string {
 	var all []string
+	if service.NetworkMode == "bridge" || service.NetworkMode == "default" {
+		for _, link := range service.Links {
+			name, _, _ := strings.Cut(link, ":")
+			all = append(all, name)
+		}
+	}
 	for _, value := range []string{service.NetworkMode, service.Ipc, service.Pid, service.Uts, service.Cgroup} {
 		if name := serviceRef(value); name != "" {
 			all = append(all, name)

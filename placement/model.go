@@ -98,7 +98,8 @@ type Service struct {
 	Files     []File       // of the user's machine, copied into the container before it starts (on a cluster)
 	DependsOn []Dependency // sorted by service name
 	// SharesWith names the services whose namespaces or volumes this one uses (network_mode: service:x, ipc, pid,
-	// volumes_from). Replica i lands beside replica i.
+	// volumes_from), and those that it is linked to on the engine's own bridge, where the engine looks for the linked
+	// container when it makes this one. Replica i lands beside replica i.
 	SharesWith []string
 
 	Build *Build // how its image is made; nil when it is not

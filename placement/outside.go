@@ -31,6 +31,28 @@ func (s *Service) SharesWithContainers() []string {
 	return slices.Compact(all)
 }
 
+// SharesOf says in docker compose's words what a service uses of another one's container: "network namespace", "IPC
+// namespace", "PID namespace" or "volume"; "" for nothing that it could not do without.
+func (s *Service) SharesOf(other string) string {
+	if s.Spec == nil {
+		return ""
+	}
+	mode := types.ServicePrefix + other
+	for _, shared := range []struct{ mode, what string }{
+		{s.Spec.NetworkMode, "network"}, {s.Spec.Ipc, "IPC"}, {s.Spec.Pid, "PID"}, {s.Spec.Uts, "UTS"}, {s.Spec.Cgroup, "cgroup"},
+	} {
+		if shared.mode == mode {
+			return shared.what + " namespace"
+		}
+	}
+	for _, from := range s.Spec.VolumesFrom {
+		if name, _, _ := strings.Cut(from, ":"); name == other {
+			return "volume"
+		}
+	}
+	return ""
+}
+
 // systemPaths are those of every host that services look at or talk to, and that hold no data of theirs.
 var systemPaths = []string{
 	"/boot", "/dev", "/etc/group", "/etc/hostname", "/etc/hosts", "/etc/localtime", "/etc/machine-id", "/etc/os-release",

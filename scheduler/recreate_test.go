@@ -248,14 +248,14 @@ func TestWhatTheFileGetsWrongIsASentence(t *testing.T) {
 			network(placement.NetworkSpec{Key: "x", Name: "shared", External: true}), service("web", on("x"))),
 		`up: external volume "data" not found; create it with docker volume create`: world(
 			volume(placement.VolumeSpec{Key: "x", Name: "data", External: true}), service("web", mounts("x"))),
-		"up: service web cannot share namespaces or volumes with service db, which has no container; start that too": world(
+		"up: service web cannot share volume with service db: container missing; start that too": world(
 			service("db"), service("web", sharesWith("db"))),
 	} {
 		opts := UpOptions{}
 		switch want {
 		case "up: no such service: nope":
 			opts.Services = []string{"nope"}
-		case "up: service web cannot share namespaces or volumes with service db, which has no container; start that too":
+		case "up: service web cannot share volume with service db: container missing; start that too":
 			opts = UpOptions{Services: []string{"web"}, NoDeps: true}
 		}
 		p, err := Up(s.p, s.o, opts)

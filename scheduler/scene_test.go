@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"berth/placement"
 )
 
@@ -184,7 +186,13 @@ func dependsOn(name string, c placement.Condition, flags ...string) serviceOptio
 }
 
 func sharesWith(names ...string) serviceOption {
-	return func(_ *scene, v *placement.Service) { v.SharesWith = names }
+	return func(_ *scene, v *placement.Service) {
+		v.SharesWith = names
+		if v.Spec == nil {
+			v.Spec = &types.ServiceConfig{}
+		}
+		v.Spec.VolumesFrom = names
+	}
 }
 
 // on attaches to networks of the project, "back" or "back=10.0.0.5".

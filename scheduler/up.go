@@ -174,9 +174,9 @@ func (u *upper) scope() error {
 	}
 	for _, st := range u.sets {
 		for _, name := range st.service.SharesWith {
-			if provider := u.byName[name]; st.inScope && (provider == nil || !provider.inScope && len(provider.tasks) == 0) {
-				return fmt.Errorf("service %s cannot share namespaces or volumes with service %s, which has no container; start that too",
-					st.service.Name, name)
+			shared := st.service.SharesOf(name)
+			if provider := u.byName[name]; st.inScope && shared != "" && (provider == nil || !provider.inScope && len(provider.tasks) == 0) {
+				return fmt.Errorf("service %s cannot share %s with service %s: container missing; start that too", st.service.Name, shared, name)
 			}
 		}
 	}

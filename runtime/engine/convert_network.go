@@ -61,7 +61,7 @@ func (c *creation) networks(s *CreateSpec, by surroundings) error {
 		c.Host.NetworkMode = container.NetworkMode(mode)
 		c.Config.MacAddress = svc.MacAddress //nolint:staticcheck // the only field engines below API 1.44 know
 		if mode == network.NetworkBridge || mode == network.NetworkDefault {
-			c.Host.Links = s.links() // the default bridge has no names, but for links
+			c.Host.Links = s.links(s.beside) // the default bridge has no names, but for links
 			c.primaryMAC(svc.MacAddress, mode, by)
 		}
 		return nil
@@ -149,7 +149,7 @@ func (c *creation) endpoint(s *CreateSpec, key, name string, by surroundings) (*
 		setAddress(s.Endpoints[i], e, &ipam, by.API)
 	} else {
 		e.Aliases = s.aliases(cfg)
-		e.Links = s.links()
+		e.Links = s.links(s.containersOf)
 	}
 	if ipam.IPv4Address != "" || ipam.IPv6Address != "" || len(ipam.LinkLocalIPs) > 0 {
 		e.IPAMConfig = &ipam
@@ -177,9 +177,8 @@ func (s *CreateSpec) aliases(cfg *types.ServiceNetworkConfig) []string {
 	return list
 }
 
-// links are the extra names of other containers, in the engine's form container:alias. It looks them up when a name is
-// asked for, so the linked container need not exist yet.
-func (s *CreateSpec) links() []string {
+// links are the extra names of other containers, in the engine's form container:alias; of gives those of a service.
+func (s *CreateSpec) links(of func(service string) []string) []string {
 	var list []string
 	add := func(name, alias string) {
 		if l := name + ":" + alias; !slices.Contains(list, l) {
@@ -191,7 +190,7 @@ func (s *CreateSpec) links() []string {
 		if !ok {
 			alias = service
 		}
-		for i, name := range s.containersOf(service) {
+		for i, name := range of(service) {
 			add(name, alias)
 			add(name, service+"-"+strconv.Itoa(i+1))
 		}
@@ -206,7 +205,17 @@ func (s *CreateSpec) links() []string {
 	return list
 }
 
-// containersOf names the containers that a linked service has or will have, in order of their numbers.
+// beside is the container of a linked service that there is for this one, if any: on its own bridge the engine looks a
+// linked container up at once.
+func (s *CreateSpec) beside(service string) []string {
+	if id := s.ShareWith[service]; id != "" {
+		return []string{id}
+	}
+	return nil
+}
+
+// containersOf names the containers that a linked service has or will have, in order of their numbers. On a project's
+// network the engine looks a linked container up when the name is asked for, so it need not exist yet.
 func (s *CreateSpec) containersOf(service string) []string {
 	svc := s.Project.Service(service)
 	if svc == nil {

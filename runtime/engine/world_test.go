@@ -58,6 +58,11 @@ func project(t *testing.T, dir, text string) *placement.Project {
 				s.SharesWith = append(s.SharesWith, other)
 			}
 		}
+		for _, link := range spec.Links {
+			if other, _, _ := strings.Cut(link, ":"); spec.NetworkMode == "bridge" {
+				s.SharesWith = append(s.SharesWith, other)
+			}
+		}
 		if spec.Deploy != nil && spec.Deploy.Resources.Reservations != nil {
 			r := spec.Deploy.Resources.Reservations
 			s.Reservation = placement.Reservation{CPU: int64(r.NanoCPUs * 1000), Memory: int64(r.MemoryBytes)}
