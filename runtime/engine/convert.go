@@ -68,7 +68,7 @@ func convert(s *CreateSpec, by surroundings) (*creation, error) {
 	c := &creation{}
 	test, err := c.healthcheck(svc.HealthCheck, by.API)
 	if err != nil {
-		return nil, fmt.Errorf("healthcheck: %w", err)
+		return nil, err
 	}
 	exposed, bindings, err := ports(svc)
 	if err != nil {

@@ -34,12 +34,12 @@ func (c *creation) healthcheck(h *types.HealthCheckConfig, api string) (*contain
 	if h.Retries != nil {
 		out.Retries = int(*h.Retries)
 	}
+	if out.StartInterval != 0 && out.StartPeriod == 0 {
+		return nil, errors.New("healthcheck.start_interval requires healthcheck.start_period to be set") // moby#48874
+	}
 	if out.StartInterval != 0 && !atLeast(api, "1.44") {
 		c.warn("healthcheck.start_interval needs Docker 25 or later; interval is used from the start")
 		out.StartInterval = 0
-	}
-	if out.StartInterval != 0 && out.StartPeriod == 0 {
-		return nil, errors.New("start_interval does nothing without start_period; set both") // moby#48874
 	}
 	return out, nil
 }
