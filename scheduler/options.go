@@ -20,6 +20,7 @@ type UpOptions struct {
 	IgnoreOrphans      bool     // no warning about orphans
 	RenewAnonVolumes   bool     // recreate with fresh anonymous volumes
 	NoStart            bool     // create only
+	AllResources       bool     // on one host, make the networks and volumes that no service uses, too
 	Partial            bool     // place what can be placed instead of nothing
 	Explain            []string // services of which Plan.Explanations are to tell how their hosts were chosen
 	Wait               bool     // end with waiting until all tasks run or are healthy

@@ -110,7 +110,7 @@ func (u *upper) wantedOn(tasks []*task, host string, n *placement.NetworkSpec) b
 	if u.o.Cluster {
 		return false
 	}
-	return slices.ContainsFunc(u.sets, func(st *set) bool { return st.inScope && attachment(st.service, n.Key) != nil })
+	return u.opts.AllResources || slices.ContainsFunc(u.sets, func(st *set) bool { return st.inScope && attachment(st.service, n.Key) != nil })
 }
 
 // checkNetwork warns where an engine's network is used although it is not what the file says.

@@ -117,4 +117,15 @@ func (u *upper) needVolumes(m *made) {
 			m.volumes[k] = u.g.add(create, m.record)
 		}
 	})
+	if !u.opts.AllResources || u.o.Cluster {
+		return
+	}
+	for i := range u.o.Hosts {
+		for _, v := range u.p.Volumes {
+			k := key{u.o.Hosts[i].Name, v.Name}
+			if _, made := m.volumes[k]; !made && !v.External && u.w.volumes[k] == nil {
+				m.volumes[k] = u.g.add(Step{Kind: CreateVolume, Host: u.o.Hosts[i].Name, Name: v.Name, Volume: v}, m.record)
+			}
+		}
+	}
 }

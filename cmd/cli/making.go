@@ -27,7 +27,7 @@ func (ss *session) making() (scheduler.UpOptions, error) {
 	opts := scheduler.UpOptions{
 		Services: ss.services, ForceRecreate: c.Bool("force-recreate"), NoRecreate: c.Bool("no-recreate"),
 		RemoveOrphans: ss.removeOrphans(), IgnoreOrphans: truthy(ss.env.Getenv("COMPOSE_IGNORE_ORPHANS")),
-		Partial: c.Bool("partial"), RenewVolumes: map[string]bool{},
+		AllResources: c.Bool("all-resources"), Partial: c.Bool("partial"), RenewVolumes: map[string]bool{},
 	}
 	if opts.ForceRecreate && opts.NoRecreate {
 		return opts, ss.incompatible("--force-recreate", "--no-recreate")
