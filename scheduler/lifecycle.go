@@ -181,7 +181,13 @@ func (s *starter) waitAll(containers []*placement.Container) {
 // timeout nil leaves each container its own; why goes into the plan's text.
 func (x *Present) Stop(timeout *time.Duration, why string) *Plan {
 	chosen := x.named()
-	x.stops(x.containers(chosen), timeout, why)
+	containers := x.containers(chosen)
+	x.stops(containers, timeout, why)
+	for _, c := range containers {
+		if !up(c) {
+			x.plan.Stopped = append(x.plan.Stopped, *c)
+		}
+	}
 	return x.finish(chosen)
 }
 

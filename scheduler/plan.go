@@ -156,6 +156,8 @@ type Plan struct {
 	Explanations []Explanation
 	// Running names containers that stay as they are, for progress ("Container x Running").
 	Running []placement.Container
+	// Stopped names those that a stop finds stopped already ("Container x Stopped").
+	Stopped []placement.Container
 	// Failures are sentences about tasks that could not be dealt with (their host is unreachable); the rest of the
 	// plan goes on, and the exit code is not zero.
 	Failures []string

@@ -160,6 +160,9 @@ func (ss *session) run(ctx context.Context, p *scheduler.Plan) error {
 	for i := range p.Running {
 		ss.display.Event(progress.RunningEvent(p.Running[i]))
 	}
+	for i := range p.Stopped {
+		ss.display.Event(progress.StoppedEvent(p.Stopped[i]))
+	}
 	if ss.attached != nil {
 		ss.attached.planned(p)
 	}

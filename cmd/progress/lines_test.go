@@ -184,7 +184,7 @@ func TestFailedStepsNameTheCause(t *testing.T) {
 		{scheduler.Step{Kind: scheduler.Stop, Name: "c"}, Event{ID: "Container c", Text: "Error while Stopping", Status: Failed, Details: "no such host"}},
 		{
 			scheduler.Step{Kind: scheduler.Wait, Name: "c", Task: placement.Task{Service: "db", Number: 1}, Optional: true},
-			Event{ID: "Container c", Text: "Skipped", Status: Warning, Details: `optional dependency "db" failed: no such host`},
+			Event{ID: "Container c", Text: "Skipped", Status: Warning, Details: `optional dependency "db" failed to start: no such host`},
 		},
 	} {
 		if diff := cmp.Diff(c.want, FromStep(c.step, c.want.Status, cause)); diff != "" {

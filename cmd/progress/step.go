@@ -37,7 +37,7 @@ func FromStep(step scheduler.Step, status Status, cause error) Event {
 		}
 		if step.Kind == scheduler.Wait {
 			e.Text = "Skipped"
-			e.Details = fmt.Sprintf("optional dependency %q failed", step.Task.Service)
+			e.Details = fmt.Sprintf("optional dependency %q failed to start", step.Task.Service)
 			if cause != nil {
 				e.Details += ": " + cause.Error()
 			}
@@ -127,19 +127,27 @@ func RunningEvent(c placement.Container) Event {
 	return Event{ID: "Container " + c.Name, Host: c.Host, Text: "Running", Status: Done}
 }
 
+// StoppedEvent is the event for a container that a stop finds stopped.
+func StoppedEvent(c placement.Container) Event {
+	return Event{ID: "Container " + c.Name, Host: c.Host, Text: "Stopped", Status: Done}
+}
+
 // Steps makes the events of one plan's steps. A recreate is one line, as compose shows it: "Recreate" when its
 // container is created, "Recreated" when that has its final name; stopping and removing the old container in between
 // is seen only when it fails. Steps is immutable and safe for concurrent use.
 type Steps struct {
 	final    map[key]string // temporary container name → the name it gets; by host
+	renewed  map[key]bool   // networks that are made anew; by host
 	replaced map[key]bool   // old containers; by host
 }
 
 // StepsOf prepares the events of a plan.
 func StepsOf(p *scheduler.Plan) *Steps {
-	s := &Steps{final: map[key]string{}, replaced: map[key]bool{}}
+	s := &Steps{final: map[key]string{}, renewed: map[key]bool{}, replaced: map[key]bool{}}
 	for _, step := range p.Steps {
 		switch {
+		case step.Kind == scheduler.CreateNetwork:
+			s.renewed[key{step.Name, step.Host}] = true
 		case step.Kind == scheduler.Rename:
 			s.final[key{step.Name, step.Host}] = step.To
 		case step.Kind == scheduler.Create && step.Replaces != "":
@@ -162,6 +170,10 @@ func (s *Steps) Event(step scheduler.Step, status Status, cause error) Event {
 			return Event{}
 		}
 		step.Kind, step.Replaces = scheduler.Create, step.To
+	case scheduler.RemoveNetwork:
+		if s.renewed[k] && status == Working {
+			return Event{} // as docker compose, which says only that it has been removed
+		}
 	case scheduler.Stop, scheduler.Remove:
 		if s.replaced[k] && status != Failed && status != Warning {
 			return Event{}
