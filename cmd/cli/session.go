@@ -184,7 +184,7 @@ func (ss *session) byName(opts loader.Options, w what, cause error) error {
 	if err != nil {
 		return err
 	}
-	if !ok || opts.ProjectName != "" && cause != nil || errors.Is(cause, loader.ErrNoService) {
+	if !ok || opts.ProjectName != "" && cause != nil {
 		return cause
 	}
 	if cause != nil && !errors.Is(cause, loader.ErrNoFile) {
