@@ -24,6 +24,7 @@ func (ss *session) attachedUp(ctx context.Context, apply func(context.Context) (
 		if files, err = ss.following(); err != nil {
 			return err
 		}
+		defer files.watcher.Close()
 	}
 	a := ss.attaching(ctx, o)
 	ss.attached = a

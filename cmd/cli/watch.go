@@ -35,6 +35,7 @@ func watchFiles(ss *session) error {
 	if err != nil {
 		return err
 	}
+	defer f.watcher.Close()
 	if !ss.c.Bool("no-up") {
 		_, err := ss.apply(ss.c.Context, true, func(o *placement.Observation) (*scheduler.Plan, error) {
 			return scheduler.Up(ss.project, o, scheduler.UpOptions{Services: ss.services, RenewVolumes: map[string]bool{}})
@@ -62,12 +63,14 @@ func watchFiles(ss *session) error {
 
 // following is a session that answers changes of files.
 type following struct {
-	ss    *session
-	rules []watch.Rule
-	prune bool
+	ss      *session
+	rules   []watch.Rule
+	watcher *watch.Watcher // from before the services are started: what changes meanwhile is not lost
+	prune   bool
 }
 
-// following reads the rules of the session's services; it is an error when none has any.
+// following reads the rules of the session's services and begins to watch their files; it is an error when none has any.
+// The caller closes the watcher.
 func (ss *session) following() (*following, error) {
 	rules, notes, err := watch.Rules(ss.project, ss.services)
 	if err != nil {
@@ -79,16 +82,15 @@ func (ss *session) following() (*following, error) {
 	if len(rules) == 0 {
 		return nil, errors.New("watch: none of the selected services is configured for watch; give one a develop: section with watch:")
 	}
-	return &following{ss: ss, rules: rules, prune: ss.c.Bool("prune") || !ss.c.IsSet("prune")}, nil
+	w, err := watch.New(rules)
+	if err != nil {
+		return nil, fmt.Errorf("watch: %w", err)
+	}
+	return &following{ss: ss, rules: rules, watcher: w, prune: ss.c.Bool("prune") || !ss.c.IsSet("prune")}, nil
 }
 
 // run answers changes until ctx ends. What fails is said, and the next change tries again.
 func (f *following) run(ctx context.Context) error {
-	w, err := watch.New(f.rules)
-	if err != nil {
-		return fmt.Errorf("watch: %w", err)
-	}
-	defer w.Close()
 	begin, err := watch.Beginning(f.rules)
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
@@ -96,7 +98,7 @@ func (f *following) run(ctx context.Context) error {
 	f.answer(ctx, begin)
 	f.say("Watch enabled")
 	for {
-		changed, err := w.Next(ctx)
+		changed, err := f.watcher.Next(ctx)
 		if err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ import (
 // Rule is one entry of a service's develop.watch.
 type Rule struct {
 	Service string
-	Path    string // file or folder, absolute, symbolic links followed
+	Path    string // file or folder, absolute, symbolic links followed; it need not be there yet
 	Action  types.WatchAction
 	Target  string // file or folder in the container that stands for Path; "" where nothing is synced
 	Hook    types.ServiceHook
@@ -55,6 +55,9 @@ func Rules(p *placement.Project, services []string) (rules []Rule, notes []strin
 				notes = append(notes, fmt.Sprintf("services.%s.develop.watch.%d: %s is in a bind mount of the service, so it is not synced", s.Name, i, trigger.Path))
 				continue
 			}
+			if _, err := os.Stat(r.Path); errors.Is(err, fs.ErrNotExist) {
+				notes = append(notes, fmt.Sprintf("services.%s.develop.watch.%d: path %s is not there; it is watched from when it is made", s.Name, i, trigger.Path))
+			}
 			rules = append(rules, r)
 		}
 	}
@@ -64,9 +67,7 @@ func Rules(p *placement.Project, services []string) (rules []Rule, notes []strin
 func newRule(s *placement.Service, t types.Trigger) (Rule, error) {
 	r := Rule{Service: s.Name, Action: t.Action, Target: t.Target, Hook: t.Exec, Initial: t.InitialSync}
 	var err error
-	if r.Path, err = filepath.EvalSymlinks(t.Path); errors.Is(err, fs.ErrNotExist) {
-		return r, fmt.Errorf("path %s is not there; make it, or correct path:", t.Path)
-	} else if err != nil {
+	if r.Path, err = resolve(t.Path); err != nil {
 		return r, err
 	}
 	switch {
@@ -86,6 +87,24 @@ func newRule(s *placement.Service, t types.Trigger) (Rule, error) {
 		}
 	}
 	return r, r.readDockerignore(s.Spec.Build)
+}
+
+// resolve follows the symbolic links of a path as far as there is anything.
+func resolve(file string) (string, error) {
+	dir := nearest(file)
+	real, err := filepath.EvalSymlinks(dir)
+	return real + strings.TrimPrefix(filepath.Clean(file), strings.TrimSuffix(dir, string(filepath.Separator))), err
+}
+
+// nearest is the path itself, or where nothing is, the folder above that is there.
+func nearest(file string) string {
+	file = filepath.Clean(file)
+	for {
+		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) || file == filepath.Dir(file) {
+			return file
+		}
+		file = filepath.Dir(file)
+	}
 }
 
 // readDockerignore leaves out of the rule what no build gets to see.

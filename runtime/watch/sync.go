@@ -23,6 +23,9 @@ type File struct{ Path, Target string }
 func (r *Rule) All() ([]File, error) {
 	var all []File
 	err := filepath.WalkDir(r.Path, func(path string, entry fs.DirEntry, err error) error {
+		if path == r.Path && errors.Is(err, fs.ErrNotExist) {
+			return nil // not yet
+		}
 		if err != nil {
 			return err
 		}

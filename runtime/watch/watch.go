@@ -100,6 +100,16 @@ func (w *Watcher) see(ev fsnotify.Event) error {
 	if w.wanted(ev.Name) {
 		w.changed[ev.Name] = true
 	}
+	if ev.Has(fsnotify.Remove | fsnotify.Rename) {
+		for _, r := range w.rules {
+			if _, above := below(ev.Name, r.Path); !above {
+				continue
+			}
+			if err := w.await(r.Path); err != nil {
+				return fmt.Errorf("watch %s: %w", r.Path, explain(err))
+			}
+		}
+	}
 	if !ev.Has(fsnotify.Create) {
 		return nil
 	}
@@ -117,7 +127,7 @@ func (w *Watcher) see(ev fsnotify.Event) error {
 func (w *Watcher) add(root string, changed bool) error {
 	info, err := os.Stat(root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return w.await(root)
 	}
 	if err != nil {
 		return err
@@ -149,6 +159,22 @@ func (w *Watcher) add(root string, changed bool) error {
 		}
 		return nil
 	})
+}
+
+// await watches the folder in which a path that is not there is going to be made, or the first of those that lead to it.
+func (w *Watcher) await(path string) error {
+	for {
+		dir := nearest(path)
+		if dir == path {
+			return w.add(path, true)
+		}
+		if err := w.events.Add(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if nearest(path) == dir {
+			return nil
+		} // more of it was made, or gone, meanwhile
+	}
 }
 
 // wanted reports whether a rule asks for the path.

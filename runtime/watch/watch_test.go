@@ -89,7 +89,6 @@ func TestARuleConcernsWhatItsPatternsLeave(t *testing.T) {
 func TestRulesThatCannotWorkAreRefusedWithTheirPlace(t *testing.T) {
 	dir := folder(t, "src/a")
 	for want, trigger := range map[string]types.Trigger{
-		"services.web.develop.watch.0: path ":                                       {Path: dir + "/nope", Action: "sync", Target: "/x"},
 		"services.web.develop.watch.0: action sync+restart needs a target":          {Path: dir, Action: "sync+restart"},
 		"services.web.develop.watch.0: action rebuild needs build: in service web":  {Path: dir, Action: "rebuild"},
 		"services.web.develop.watch.0: action sync+exec needs exec: with a command": {Path: dir, Action: "sync+exec", Target: "/x"},
@@ -107,6 +106,52 @@ func TestRulesThatCannotWorkAreRefusedWithTheirPlace(t *testing.T) {
 	if rules, _, err := Rules(project(watching(types.Trigger{Path: dir, Action: "restart"})), []string{"db"}); err != nil || len(rules) != 0 {
 		t.Errorf("of another service: %v %v", rules, err)
 	}
+}
+
+func TestWhatIsNotThereYetIsWatched(t *testing.T) {
+	dir := folder(t, "beside")
+	rules, notes, err := Rules(project(watching(
+		types.Trigger{Path: filepath.Join(dir, "later/deep"), Action: "sync", Target: "/app", InitialSync: true},
+		types.Trigger{Path: filepath.Join(dir, "beside"), Action: "restart"},
+	)), nil)
+	if err != nil || len(notes) != 1 || !strings.Contains(notes[0], "later/deep is not there") {
+		t.Fatal(notes, err)
+	}
+	if begin, err := Beginning(rules); err != nil || len(begin) != 0 {
+		t.Errorf("at the beginning: %v %v", begin, err)
+	}
+	w, err := New(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	until := func(file string) {
+		t.Helper()
+		for {
+			changed, err := w.Next(ctx)
+			if err != nil {
+				t.Fatal(file, err)
+			}
+			if slices.Contains(changed, filepath.Join(dir, file)) {
+				return
+			}
+		}
+	}
+	write(t, filepath.Join(dir, "later/other"))
+	write(t, filepath.Join(dir, "later/deep/file"))
+	until("later/deep/file")
+	write(t, filepath.Join(dir, "later/deep/more"))
+	until("later/deep/more")
+
+	// A folder that is replaced is watched again.
+	if err := os.RemoveAll(filepath.Join(dir, "later")); err != nil {
+		t.Fatal(err)
+	}
+	until("later/deep")
+	write(t, filepath.Join(dir, "later/deep/again"))
+	until("later/deep/again")
 }
 
 func TestABurstOfChangesIsOne(t *testing.T) {
