@@ -32,6 +32,8 @@ type attached struct {
 
 	mu      sync.Mutex
 	plan    *scheduler.Plan
+	making  int  // containers of the plan that are not made yet
+	started bool // a start has come up
 	begun   bool
 	tracked map[string]*track // by container ID
 	left    int               // tracked ones that have not ended
@@ -74,17 +76,35 @@ func (a *attached) close() {
 func (a *attached) planned(p *scheduler.Plan) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.plan = p
+	a.plan, a.making = p, 0
+	for i := range p.Steps {
+		if makes(&p.Steps[i]) {
+			a.making++
+		}
+	}
 }
 
-// step is told of a step's progress: the first start ends the display of progress, and each start has its output shown.
+// makes reports whether a container has its final name with a step.
+func makes(s *scheduler.Step) bool { return s.Kind == scheduler.Create || s.Kind == scheduler.Rename }
+
+// step is told of a step's progress, after it was shown: when all containers are made and the first is started, the display
+// of progress ends, and each start has its output shown.
 func (a *attached) step(r execute.Report) {
+	if makes(r.Step) && r.Phase == execute.Done {
+		a.mu.Lock()
+		a.making--
+		a.mu.Unlock()
+		a.beginIfMade()
+	}
 	if r.Step.Kind != scheduler.Start {
 		return
 	}
 	switch r.Phase {
 	case execute.Working:
-		a.begin()
+		a.mu.Lock()
+		a.started = true
+		a.mu.Unlock()
+		a.beginIfMade()
 		if id := r.Step.ContainerID; id != "" && a.o.concerns(r.Step.Task.Service) {
 			a.known(a.container(r.Step, id))
 		}
@@ -117,6 +137,17 @@ func (a *attached) known(ct placement.Container) {
 // container is what a start step is about.
 func (a *attached) container(s *scheduler.Step, id string) placement.Container {
 	return placement.Container{ID: id, Name: s.Name, Host: s.Host, Task: s.Task, Labels: logs.Labels(a.ss.name, s.Task)}
+}
+
+// beginIfMade begins when something is started and nothing is left to make. What has been started before is shown from
+// its first line on.
+func (a *attached) beginIfMade() {
+	a.mu.Lock()
+	ready := a.started && a.making == 0
+	a.mu.Unlock()
+	if ready {
+		a.begin()
+	}
 }
 
 // begin says whose output follows, and shows that of what runs already from now on.

@@ -191,6 +191,9 @@ func (ss *session) carryOut(ctx context.Context, p *scheduler.Plan) error {
 			w.Store = records
 		}
 	}
+	if ss.attached != nil {
+		w.HookOutput = ss.attached.hookOutput
+	}
 	limits, err := ss.limits()
 	if err != nil {
 		return err
@@ -223,8 +226,14 @@ func (ss *session) shower(p *scheduler.Plan) func(execute.Report) {
 	}
 	builds := ss.newBuildOutput()
 	return func(r execute.Report) {
-		if ss.attached != nil {
-			ss.attached.step(r)
+		switch {
+		case ss.attached == nil || r.Note != "":
+		case r.Step.Kind != scheduler.Start:
+			defer ss.attached.step(r)
+		default: // the container's output shows that it is started
+			if ss.attached.step(r); r.Phase == execute.Working || r.Phase == execute.Done {
+				return
+			}
 		}
 		if r.Note != "" {
 			ss.display.Warn(about(r.Step, ss.inv.Cluster()) + r.Note)

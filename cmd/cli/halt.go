@@ -45,8 +45,10 @@ func (ss *session) attachedUp(ctx context.Context, apply func(context.Context) (
 			ss.display.Warn("nothing to do: " + upToDate(plan))
 		}
 		a.begin()
-	case !a.begun || context.Cause(ctx) == nil:
+	case !a.started || context.Cause(ctx) == nil:
 		return err // nothing has been started, or what has is left as it is
+	default:
+		a.begin() // shows how what has been started ends
 	}
 	// Others may change the project while its output is shown.
 	if err := ss.cluster.Unlock(context.WithoutCancel(ctx)); err != nil {

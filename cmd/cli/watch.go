@@ -181,6 +181,10 @@ func (f *following) sync(ctx context.Context, r watch.Reaction) error {
 		return fmt.Errorf("service %s has no running container to sync files into; \"berth up -d %s\" starts one", r.Service, r.Service)
 	}
 	service := f.ss.project.Service(r.Service)
+	printer := f.ss.printer(nil, f.ss.env.Stderr)
+	if f.ss.attached != nil {
+		printer = f.ss.attached.printer
+	}
 	g := &errgroup.Group{}
 	g.SetLimit(syncsAtOnce)
 	errs := make([]error, len(list))
@@ -189,7 +193,8 @@ func (f *following) sync(ctx context.Context, r watch.Reaction) error {
 			e := f.ss.cluster.Engines()[ct.Host]
 			errs[i] = watch.Sync(ctx, e, ct.ID, r.Files)
 			if errs[i] == nil && len(r.Hooks) > 0 {
-				errs[i] = e.RunHooks(ctx, ct.ID, "sync+exec", service, r.Hooks)
+				out := linesOfHooks(printer, ct)
+				errs[i] = errors.Join(e.RunHooks(ctx, ct.ID, "sync+exec", service, r.Hooks, out), out.Close())
 			}
 			return nil
 		})

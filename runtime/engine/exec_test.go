@@ -110,20 +110,20 @@ services:
 `)
 	id := b.up(p)["web"]
 	s := p.Service("web")
-	if err := b.PostStart(b.ctx, id, s); err != nil {
+	if err := b.PostStart(b.ctx, id, s, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.sh(id, "cat /made"); got != "hook" {
 		t.Errorf("post_start made %q", got)
 	}
-	if err := b.PreStop(b.ctx, id, s); err == nil || !strings.Contains(err.Error(), "exited with status 3: cannot flush") {
+	if err := b.PreStop(b.ctx, id, s, io.Discard); err == nil || !strings.Contains(err.Error(), "exited with status 3: cannot flush") {
 		t.Errorf("pre_stop: %v", err)
 	}
 	if err := b.Kill(b.ctx, id, ""); err != nil {
 		t.Fatal(err)
 	}
 	b.awaitExit(id)
-	if err := b.PreStop(b.ctx, id, s); err != nil {
+	if err := b.PreStop(b.ctx, id, s, io.Discard); err != nil {
 		t.Errorf("pre_stop of a container that does not run: %v", err)
 	}
 }

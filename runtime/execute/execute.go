@@ -3,6 +3,7 @@ package execute
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync"
 
 	"berth/placement"
@@ -18,6 +19,8 @@ type World struct {
 	Engines map[string]*engine.Engine // by host
 	Store   Store                     // nil on one host; for plans that only withdraw, nil where it does not answer
 	Build   images.BuildOptions       // of what the plan builds
+	// HookOutput gives where the output of a step's hooks goes; nil shows it in errors only.
+	HookOutput func(s *scheduler.Step) io.WriteCloser
 }
 
 // Store is what steps need of a cluster's store; the project's lock is held by the caller.

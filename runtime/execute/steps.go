@@ -191,18 +191,13 @@ func (r *runner) start(ctx context.Context, e *engine.Engine, s *scheduler.Step)
 		return err
 	}
 	r.begun.Store(id, time.Now())
-	if s.Service != nil && len(s.Service.Spec.PostStart) > 0 {
-		return e.PostStart(ctx, id, s.Service)
-	}
-	return nil
+	return r.postStart(ctx, e, id, s)
 }
 
 func (r *runner) stop(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
 	id := r.container(s)
-	if s.Service != nil && len(s.Service.Spec.PreStop) > 0 {
-		if err := e.PreStop(ctx, id, s.Service); err != nil {
-			return err
-		}
+	if err := r.preStop(ctx, e, id, s); err != nil {
+		return err
 	}
 	return e.Stop(ctx, id, s.Timeout)
 }
@@ -210,19 +205,13 @@ func (r *runner) stop(ctx context.Context, e *engine.Engine, s *scheduler.Step) 
 // restart is one call to the engine, between the hooks.
 func (r *runner) restart(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
 	id := r.container(s)
-	hooks := s.Service != nil && s.Service.Spec != nil
-	if hooks {
-		if err := e.PreStop(ctx, id, s.Service); err != nil {
-			return err
-		}
+	if err := r.preStop(ctx, e, id, s); err != nil {
+		return err
 	}
 	if err := e.Restart(ctx, id, s.Timeout); err != nil {
 		return err
 	}
-	if hooks && len(s.Service.Spec.PostStart) > 0 {
-		return e.PostStart(ctx, id, s.Service)
-	}
-	return nil
+	return r.postStart(ctx, e, id, s)
 }
 
 // wait follows the container's events until the condition holds or cannot hold any more. The sentences are the ones
