@@ -163,13 +163,13 @@ func (o *observation) run(ctx context.Context) error {
 }
 
 // choosy reports whether anything may depend on what the engine says of itself: on one host only what the services
-// demand of it.
+// and their builds demand of it.
 func (q *Query) choosy() bool {
 	if q.Compose == nil || q.Cluster {
 		return q.Cluster || q.Project == ""
 	}
 	return slices.ContainsFunc(q.Compose.Services, func(s *placement.Service) bool {
-		return len(s.Constraints)+len(s.Preferences) > 0 || s.Platform != ""
+		return len(s.Constraints)+len(s.Preferences) > 0 || s.Platform != "" || s.Build != nil && len(s.Build.Platforms)+len(s.Build.On) > 0
 	})
 }
 
