@@ -191,7 +191,7 @@ func defaultPlatform(p *types.Project) error {
 		}
 		if len(service.Build.Platforms) > 0 && !slices.Contains(service.Build.Platforms, platform) {
 			return &Error{Key: "services." + name + ".build.platforms", Err: fmt.Errorf(
-				"DOCKER_DEFAULT_PLATFORM is %s, which is not in this list; add it or unset the variable", platform)}
+				"service %q build.platforms does not support value set by DOCKER_DEFAULT_PLATFORM: %s; add it or unset the variable", name, platform)}
 		}
 		service.Platform = platform
 		p.Services[name] = service
@@ -209,6 +209,7 @@ func (s *sources) translate(compose *types.Project) (*placement.Project, error) 
 	if s.opts.Compatibility || boolean(s.env["COMPOSE_COMPATIBILITY"]) {
 		p.Separator = "_"
 	}
+	useBuilt(p)
 	return p, nil
 }
 
