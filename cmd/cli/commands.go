@@ -71,6 +71,7 @@ func imageCommands(s *settings) []*cli.Command {
 		buildCommand(s),
 		pullCommand(s),
 		pushCommand(s),
+		commitCommand(s),
 	}
 }
 
