@@ -101,8 +101,11 @@ func (r *oneOff) prepare() error {
 		User: c.String("user"), WorkingDir: c.String("workdir"), Volumes: c.StringSlice("volume"), Publish: c.StringSlice("publish"),
 		ServicePorts: c.Bool("service-ports"), UseAliases: c.Bool("use-aliases"), Labels: c.StringSlice("label"),
 		CapAdd: c.StringSlice("cap-add"), CapDrop: c.StringSlice("cap-drop"),
-		Stdin: c.Bool("interactive"), Tty: c.Bool("interactive") && c.Bool("tty") && ss.wantsTerminal(),
-		Dir: ss.env.Dir, Cluster: ss.inv.Cluster(),
+		Stdin: c.Bool("interactive"), Dir: ss.env.Dir, Cluster: ss.inv.Cluster(),
+	}
+	var err error
+	if changes.Tty, err = r.terminal(); err != nil {
+		return err
 	}
 	if c.IsSet("entrypoint") {
 		e := c.String("entrypoint")
@@ -134,6 +137,22 @@ func (r *oneOff) prepare() error {
 		r.opts.Name = ss.project.OneOffName(service, r.opts.Slug)
 	}
 	return nil
+}
+
+// terminal says whether the container gets a terminal: where berth has one, or as the user asks. Input from a pipe or a file
+// and a terminal do not go together: its end would never reach the process.
+func (r *oneOff) terminal() (bool, error) {
+	c := r.ss.c
+	if c.IsSet("tty") && c.IsSet("no-tty") {
+		return false, errors.New("--tty and --no-TTY can't be used together; give one")
+	}
+	if asked := c.IsSet("tty") && c.Bool("tty") || c.IsSet("no-tty") && !c.Bool("no-tty"); !asked {
+		return c.Bool("interactive") && c.Bool("tty") && r.ss.wantsTerminal(), nil
+	}
+	if c.Bool("interactive") && !c.Bool("detach") && !console.Is(r.ss.env.Stdin) {
+		return false, errors.New("the input device is not a TTY; leave --tty out to read a pipe or a file")
+	}
+	return true, nil
 }
 
 // bringUp makes the container, and what it depends on run.
