@@ -36,7 +36,7 @@ type attached struct {
 	started bool // a start has come up
 	begun   bool
 	tracked map[string]*track // by container ID
-	left    int               // tracked ones that have not ended
+	left    int               // tracked ones that are awaited and have not ended
 	final   bool              // all that the command starts has been started
 	closed  bool
 	stopped func(service string) bool // services that have been stopped; nil before
@@ -229,12 +229,19 @@ func (a *attached) add(ct placement.Container, since string) {
 		return
 	}
 	t.over = false
-	a.left++
+	a.count(t, 1)
 	if !a.o.shows(ct.Task.Service) {
 		a.work.Go(func() { a.ended(t, a.ss.stream(ct), false) })
 	} else if a.follower.Add(a.ss.stream(ct), since) != nil {
 		t.over = true // all others have ended
-		a.left--
+		a.count(t, -1)
+	}
+}
+
+// count notes that one more container is awaited, or one less, if that one is. a.mu is held.
+func (a *attached) count(t *track, n int) {
+	if a.o.awaits(t.Task.Service) {
+		a.left += n
 	}
 }
 

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"berth/runtime/engine"
 	"berth/runtime/logs"
@@ -80,8 +82,8 @@ func (a *attached) over(t *track, code *int) {
 		return
 	}
 	t.over = true
-	a.left--
-	if code != nil && a.first == nil && a.o.aborts(*code) {
+	a.count(t, -1)
+	if code != nil && a.first == nil && a.o.awaits(t.Task.Service) && a.o.aborts(*code) {
 		a.first = code
 		close(a.aborted)
 	}
@@ -92,6 +94,9 @@ func (a *attached) over(t *track, code *int) {
 func (a *attached) settle() {
 	if a.final && a.left == 0 {
 		a.follower.Close()
+		if a.first == nil && slices.ContainsFunc(slices.Collect(maps.Values(a.tracked)), func(t *track) bool { return !t.over }) {
+			a.cancel() // what is shown and not awaited goes on writing
+		}
 	}
 	if a.stopped == nil {
 		return

@@ -10,6 +10,7 @@ import (
 // attachOptions say whose output an attached up shows, and what an end does.
 type attachOptions struct {
 	attach     map[string]bool // services whose output is shown
+	named      []string        // services of the command line, whose ends alone end the command; empty is all that are shown
 	exitFrom   string          // service whose exit code is the command's; ""
 	onExit     bool            // the first container that ends ends all
 	onFailure  bool            // the first that fails does
@@ -18,8 +19,14 @@ type attachOptions struct {
 
 func (o attachOptions) shows(service string) bool { return o.attach[service] }
 
-// concerns reports whether a service's ends count.
-func (o attachOptions) concerns(service string) bool {
+// concerns reports whether a service's containers are followed: their output is shown, or their ends are waited for.
+func (o attachOptions) concerns(service string) bool { return o.attach[service] || o.awaits(service) }
+
+// awaits reports whether the command goes on until a service's containers have ended.
+func (o attachOptions) awaits(service string) bool {
+	if len(o.named) > 0 {
+		return slices.Contains(o.named, service) || service == o.exitFrom
+	}
 	return o.everything || o.attach[service] || service == o.exitFrom
 }
 
@@ -29,7 +36,7 @@ func (o attachOptions) aborts(code int) bool { return o.onExit || o.onFailure &&
 func (ss *session) attachOptions(services []string) (attachOptions, error) {
 	c := ss.c
 	o := attachOptions{
-		attach: map[string]bool{}, exitFrom: c.String("exit-code-from"), onFailure: c.Bool("abort-on-container-failure"),
+		attach: map[string]bool{}, named: services, exitFrom: c.String("exit-code-from"), onFailure: c.Bool("abort-on-container-failure"),
 		onExit: c.Bool("abort-on-container-exit") || c.String("exit-code-from") != "",
 	}
 	only, except := c.StringSlice("attach"), c.StringSlice("no-attach")

@@ -79,6 +79,9 @@ func (a *attached) complete() {
 func (a *attached) follow(ctx context.Context) error {
 	select {
 	case err := <-a.shown:
+		if a.ctx.Err() != nil {
+			err = nil // what is awaited has ended, and the rest was cut off
+		}
 		if context.Cause(ctx) == nil && !a.aborting() {
 			return errors.Join(err, a.code(ctx, 0))
 		}
