@@ -484,6 +484,8 @@ type ContainerRecord struct {
 	// Joins says, by engine network name, how the container is on networks beside its address; without those that it is on
 	// in no special way.
 	Joins map[string]Join `json:"joins,omitempty"`
+	// Unchecked says that its engine runs no health check on it: it serves from its start, and the agent need not ask.
+	Unchecked bool `json:"unchecked,omitempty"`
 }
 
 // Join is how a container is on a network, beside its address: what an engine is told, and forgets when the container is

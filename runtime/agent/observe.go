@@ -18,7 +18,8 @@ import (
 const inspectLimit = 16
 
 // observer turns the engine's events into states of containers. It keeps the events' order for each container: what an
-// inspection says counts only if nothing happened to the container since it was asked for.
+// inspection says counts only if nothing happened to the container since it was asked for. A start whose event tells enough
+// counts at once.
 type observer struct {
 	engine Engine
 	log    *slog.Logger
@@ -135,7 +136,12 @@ func (o *observer) container(ctx context.Context, ev engine.Event) {
 		s.name, s.state = ev.Name, ledger.State{Running: true, Health: detail}
 		o.set(ev.ID, s)
 	default:
-		asked := o.seq
+		if (action == "start" || action == "unpause") && startServes(ev) {
+			s := o.seen[ev.ID]
+			s.name, s.state = ev.Name, ledger.State{Running: true}
+			o.set(ev.ID, s)
+		}
+		asked := o.seq // where it is, and under which names, is still to be looked up
 		o.wg.Go(func() { o.inspect(ctx, ev.ID, asked) })
 	}
 }

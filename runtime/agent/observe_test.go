@@ -4,9 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"berth/placement"
 	"berth/runtime/engine"
 	"berth/runtime/ledger"
 )
@@ -58,6 +60,62 @@ func TestStatesFollowTheEventsOfAContainer(t *testing.T) {
 	expectStates(t, o, nil)
 	happened(o, "destroy")
 	expectStates(t, o, map[string]ledger.State{})
+}
+
+func startedAt(o *observer, at time.Time, record string) {
+	o.event(context.Background(), engine.Event{Type: "container", Action: "start", ID: "1", Name: "web-1", Time: at,
+		Attributes: map[string]string{placement.RecordLabel: record}})
+}
+
+func TestAStartWithoutAHealthCheckCountsBeforeTheEngineIsAsked(t *testing.T) {
+	e := &inspected{answers: make(chan engine.State)}
+	o := newObserver(e, slog.New(slog.DiscardHandler))
+	startedAt(o, time.Now(), `{"unchecked":true}`)
+	serving := map[string]ledger.State{"web-1": {Running: true}}
+	if diff := cmp.Diff(serving, o.take().containers); diff != "" {
+		t.Errorf("states with the event alone (-want +got):\n%s", diff)
+	}
+	at := map[string]engine.Address{"net": {NetworkID: "n"}}
+	e.answers <- engine.State{ID: "1", Name: "web-1", Status: "running", Running: true, Networks: at}
+	o.wg.Wait()
+	news := o.take()
+	if diff := cmp.Diff(serving, news.containers); diff != "" {
+		t.Errorf("states with the engine's answer (-want +got):\n%s", diff)
+	}
+	if got := news.joined["web-1"]; !got.looked || got.networks["net"].NetworkID != "n" {
+		t.Errorf("where it is: %+v", got)
+	}
+	startedAt(o, time.Now(), `{"unchecked":true}`)
+	happened(o, "die")
+	e.answers <- engine.State{ID: "1", Name: "web-1", Status: "running", Running: true}
+	expectStates(t, o, map[string]ledger.State{"web-1": {}})
+}
+
+func TestAStartThatTellsTooLittleWaitsForTheEngine(t *testing.T) {
+	for name, start := range map[string]func(*observer){
+		"there may be a health check": func(o *observer) { startedAt(o, time.Now(), `{}`) },
+		"no container of berth's":     func(o *observer) { startedAt(o, time.Now(), "") },
+		"an event of long ago":        func(o *observer) { startedAt(o, time.Now().Add(-2*fresh), `{"unchecked":true}`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := &inspected{answers: make(chan engine.State)}
+			o := newObserver(e, slog.New(slog.DiscardHandler))
+			start(o)
+			if got := o.take().containers; got != nil {
+				t.Errorf("states with the event alone: %v", got)
+			}
+			e.answers <- engine.State{ID: "1", Name: "web-1", Status: "running", Running: true, Health: "starting"}
+			expectStates(t, o, map[string]ledger.State{"web-1": {Running: true, Health: "starting"}})
+		})
+	}
+}
+
+func TestTheEnginesAnswerOverrulesARecordThatIsWrong(t *testing.T) {
+	e := &inspected{answers: make(chan engine.State, 1)}
+	o := newObserver(e, slog.New(slog.DiscardHandler))
+	e.answers <- engine.State{ID: "1", Name: "web-1", Status: "running", Running: true, Health: "starting"}
+	startedAt(o, time.Now(), `{"unchecked":true}`)
+	expectStates(t, o, map[string]ledger.State{"web-1": {Running: true, Health: "starting"}})
 }
 
 func TestAnInspectionThatCameLateDoesNotOverruleALaterEvent(t *testing.T) {

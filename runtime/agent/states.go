@@ -2,7 +2,11 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
+	"time"
 
+	"berth/placement"
+	"berth/runtime/engine"
 	"berth/runtime/ledger"
 )
 
@@ -70,4 +74,14 @@ func keys[V any](m map[string]V) map[string]bool {
 		out[k] = true
 	}
 	return out
+}
+
+// fresh is how old the event of a start may be that is believed: after a stream was broken, what it tells may be over.
+const fresh = time.Second
+
+// startServes reports whether the event of a start tells by itself that the container serves: its record says that there is no
+// health check to wait for. Asking the engine takes a busy one a tenth of a second, which others would not know of it.
+func startServes(ev engine.Event) bool {
+	var rec placement.ContainerRecord
+	return time.Since(ev.Time) < fresh && json.Unmarshal([]byte(ev.Attributes[placement.RecordLabel]), &rec) == nil && rec.Unchecked
 }

@@ -54,12 +54,13 @@ type endpoint struct {
 
 // surroundings is what a conversion depends on beside the spec.
 type surroundings struct {
-	API     string                            // engine's API version
-	ImageID string                            // of the service's image on the host; ""
-	Socket  string                            // path of the engine's socket on its host; "" is apiSocket
-	Logins  func() ([]byte, error)            // docker's configuration with the user's logins; nil has none
-	Proxy   map[string]*string                // proxy variables that docker's configuration gives every container
-	Read    func(path string) ([]byte, error) // reads seccomp profiles
+	API       string                            // engine's API version
+	ImageID   string                            // of the service's image on the host; ""
+	Unchecked bool                              // see Engine.unchecked
+	Socket    string                            // path of the engine's socket on its host; "" is apiSocket
+	Logins    func() ([]byte, error)            // docker's configuration with the user's logins; nil has none
+	Proxy     map[string]*string                // proxy variables that docker's configuration gives every container
+	Read      func(path string) ([]byte, error) // reads seccomp profiles
 }
 
 // convert turns a task into the engine's terms. It is pure but for Read.
@@ -83,7 +84,7 @@ func convert(s *CreateSpec, by surroundings) (*creation, error) {
 		Tty: svc.Tty, OpenStdin: svc.StdinOpen, StdinOnce: s.OneOff && svc.StdinOpen,
 		Cmd: []string(svc.Command), Entrypoint: []string(svc.Entrypoint),
 		Env: environment(svc.Environment, by.Proxy), Image: s.Project.ImageName(s.Service),
-		Labels: containerLabels(s, by.ImageID), ExposedPorts: exposed, Healthcheck: test,
+		Labels: containerLabels(s, by), ExposedPorts: exposed, Healthcheck: test,
 		StopSignal: svc.StopSignal, StopTimeout: seconds(svc.StopGracePeriod),
 		NetworkDisabled: svc.NetworkMode == "disabled",
 	}

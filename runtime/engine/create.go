@@ -62,6 +62,7 @@ func (e *Engine) surroundings(ctx context.Context, spec *CreateSpec) (surroundin
 	if by.ImageID = spec.ImageID; by.ImageID == "" {
 		by.ImageID, err = e.ImageID(ctx, spec.Project.ImageName(spec.Service))
 	}
+	by.Unchecked = err == nil && spec.Cluster && e.unchecked(ctx, spec, by.ImageID)
 	return by, err
 }
 

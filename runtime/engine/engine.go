@@ -41,6 +41,7 @@ type Engine struct {
 	base    string // URL that requests past the client start with
 	api     *client.Client
 	exits   *exits
+	checked checkedImages
 
 	config func() (*configfile.ConfigFile, error) // docker's own configuration, read once
 }

@@ -29,6 +29,7 @@ func (e *Engine) ImageID(ctx context.Context, ref string) (string, error) {
 	if err != nil {
 		return "", e.fail("look up image", ref, err)
 	}
+	e.checked.note(info)
 	return info.ID, nil
 }
 

@@ -66,7 +66,7 @@ const ComposeVersion = "2.40.3"
 const conversionVersion = "1"
 
 // containerLabels are all labels of a task's container: the user's, and those that compose and berth find it by.
-func containerLabels(s *CreateSpec, imageID string) map[string]string {
+func containerLabels(s *CreateSpec, by surroundings) map[string]string {
 	svc := s.Service
 	labels := map[string]string{}
 	for k, v := range svc.Spec.Labels {
@@ -87,8 +87,8 @@ func containerLabels(s *CreateSpec, imageID string) map[string]string {
 	}
 	labels[labelConfigHash] = svc.ConfigHash
 	labels[labelDependsOn] = dependsOnLabel(svc.DependsOn)
-	if imageID != "" {
-		labels[labelImage] = imageID
+	if by.ImageID != "" {
+		labels[labelImage] = by.ImageID
 	}
 	if s.Replaces != "" {
 		labels[labelReplace] = s.Replaces
@@ -116,7 +116,7 @@ func containerLabels(s *CreateSpec, imageID string) map[string]string {
 	}
 	if s.Cluster {
 		rec := s.Record
-		rec.Endpoints, rec.Joins = s.Endpoints, s.joins()
+		rec.Endpoints, rec.Joins, rec.Unchecked = s.Endpoints, s.joins(), by.Unchecked
 		if b, err := json.Marshal(rec); err == nil {
 			labels[placement.RecordLabel] = string(b)
 		}

@@ -43,6 +43,7 @@ func (o *observation) lookUpImages(ctx context.Context) error {
 					return nil
 				}
 			}
+			o.engine.checked.note(info)
 			mu.Lock()
 			defer mu.Unlock()
 			o.images[ref], o.imageFacts[ref] = info.ID, imageFacts(info)
