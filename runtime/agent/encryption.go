@@ -30,7 +30,7 @@ type encryption struct {
 	key      wireguard.Key    // private, in use; kept in case the device's process dies
 	peers    []wireguard.Peer // as the device has them
 	hosts    map[wireguard.Key]string
-	since    map[wireguard.Key]time.Time // when the device was told of a peer's key
+	heard    map[wireguard.Key]heard
 	problem  string
 	pause    time.Duration
 	staged   staged
@@ -153,22 +153,20 @@ func (a *agent) found(ctx context.Context, r *deviceResult) {
 		a.adopt(r.status.Key)
 	}
 	e.looked, e.standing, e.problem, e.pause = true, true, "", 0
+	if e.link != r.status.Link {
+		e.heard = nil // the device was made anew, and has shaken hands with nobody
+	}
 	e.link, e.mtu, e.peers, e.hosts = r.status.Link, r.want.MTU, r.want.Peers, r.hosts
 	e.record.Port, e.record.Kernel, e.record.Accepts = r.want.Port, r.status.Kernel, nil
-	since, fresh := map[wireguard.Key]time.Time{}, false
 	for _, p := range e.peers {
 		if !p.Keep {
 			e.record.Accepts = append(e.record.Accepts, p.Key.String())
-		} else if since[p.Key] = e.since[p.Key]; since[p.Key].IsZero() {
-			since[p.Key], fresh = time.Now(), true
 		}
 	}
-	if fresh {
+	slices.Sort(e.record.Accepts)
+	if a.listen(r.status, time.Now()) {
 		a.later(ctx, silentAfter)
 	}
-	e.since = since
-	slices.Sort(e.record.Accepts)
-	a.listen(r.status)
 }
 
 // adopt makes the device's key this host's. One that the store knows already goes on under its generation: the agent was
@@ -195,34 +193,6 @@ func (a *agent) adopt(key wireguard.Key) {
 func (a *agent) place() overlay.Underlay {
 	e := &a.encryption
 	return overlay.Underlay{Addr: wireguard.Address(a.config.Host, e.record.Generation), Device: wireguard.Name, MTU: e.mtu}
-}
-
-// silentAfter is how long a handshake may take before its absence is told.
-const silentAfter = 10 * time.Second
-
-// listen finds out with whom no handshake completes, and tells the log and, in the host's record, everyone.
-func (a *agent) listen(s wireguard.Status) {
-	e := &a.encryption
-	silent := map[string]bool{}
-	for _, p := range e.peers {
-		host := e.hosts[p.Key]
-		if !p.Keep || !a.view.alive[host] || time.Since(e.since[p.Key]) < silentAfter {
-			continue
-		}
-		if last := s.Peers[p.Key].Handshake; time.Since(last) > wireguard.StaleAfter {
-			silent[host] = true
-			if !slices.Contains(e.record.Silent, host) {
-				a.log.Error("encrypted networks do not reach a host: no WireGuard handshake completes; UDP has to pass between the hosts on this port, in firewalls and NAT as well",
-					"peer", host, "endpoint", p.Endpoint)
-			}
-		}
-	}
-	for _, host := range e.record.Silent {
-		if !silent[host] {
-			a.log.Info("encrypted networks reach the host again", "peer", host)
-		}
-	}
-	e.record.Silent = sorted(silent)
 }
 
 func sorted(set map[string]bool) []string {

@@ -276,7 +276,7 @@ func portFree(port int) error {
 func statusOf(have *wgtypes.Device, link netlink.Link) Status {
 	s := Status{Link: link.Attrs().Index, Kernel: link.Type() == "wireguard", Key: have.PrivateKey, Peers: map[Key]PeerStatus{}}
 	for _, p := range have.Peers {
-		st := PeerStatus{Handshake: p.LastHandshakeTime}
+		st := PeerStatus{Handshake: p.LastHandshakeTime, Received: p.ReceiveBytes, Sent: p.TransmitBytes}
 		if p.Endpoint != nil {
 			st.Endpoint = unmapped(p.Endpoint.AddrPort())
 		}

@@ -165,6 +165,10 @@ func peerLine(p *wgtypes.Peer, key, value string) (err error) {
 		if n, err = strconv.ParseInt(value, 10, 64); n > 0 {
 			p.LastHandshakeTime = time.Unix(n, 0)
 		}
+	case "rx_bytes":
+		p.ReceiveBytes, err = strconv.ParseInt(value, 10, 64)
+	case "tx_bytes":
+		p.TransmitBytes, err = strconv.ParseInt(value, 10, 64)
 	case "persistent_keepalive_interval":
 		n, err = strconv.ParseInt(value, 10, 64)
 		p.PersistentKeepaliveInterval = time.Duration(n) * time.Second

@@ -87,6 +87,8 @@ type Want struct {
 type PeerStatus struct {
 	Endpoint  netip.AddrPort // where it was last heard
 	Handshake time.Time      // last one completed; zero: never
+	Received  int64          // bytes of what was the peer's beyond doubt, since the device was told of it
+	Sent      int64          // bytes
 }
 
 // Status is how the device is.
