@@ -165,8 +165,12 @@ func TestTwoDevicesShakeHandsAndAgainUnderAnotherKey(t *testing.T) {
 	if !lab.Happens(func() bool { return shaken(a.ensure(b.peer(sb, 0)), sb.Key.PublicKey()) }) {
 		t.Fatal("no handshake")
 	}
-	if again := a.ensure(b.peer(sb, 0)); again.Key != sa.Key || a.starts != 1 {
+	again := a.ensure(b.peer(sb, 0))
+	if again.Key != sa.Key || a.starts != 1 {
 		t.Errorf("ensured again, the device has another key or process: %d processes", a.starts)
+	}
+	if p := again.Peers[sb.Key.PublicKey()]; p.Received == 0 || p.Sent == 0 {
+		t.Errorf("a handshake of %d bytes there and %d back", p.Sent, p.Received)
 	}
 
 	next, err := NewKey()

@@ -195,15 +195,19 @@ func (d *Device) Write(bufs [][]byte, offset int) (int, error) {
 	}
 	for _, b := range bufs {
 		p := b[offset:]
-		if s, ok := segmentOf(p); ok && d.joins {
-			if d.group.length == 0 || !d.group.add(s) {
-				flush()
-				d.group.begin(s)
-			}
-			continue
+		s, ok := segment{}, false
+		if d.joins {
+			s, ok = segmentOf(p)
 		}
-		flush()
-		errs = errors.Join(errs, d.send(header{}, p, nil))
+		switch {
+		case ok && d.group.length > 0 && d.group.add(s):
+		case ok:
+			flush()
+			d.group.begin(s)
+		default:
+			flush()
+			errs = errors.Join(errs, d.send(header{}, p, nil))
+		}
 	}
 	flush()
 	return len(bufs), errs
