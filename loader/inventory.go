@@ -122,15 +122,7 @@ func (r *inventoryReader) host(h *placement.InventoryHost, n *yaml.Node, key str
 		"tls":         func(n *yaml.Node, key string) error { return r.path(&h.TLS, n, key) },
 		"identity":    func(n *yaml.Node, key string) error { return r.path(&h.Identity, n, key) },
 		"known_hosts": func(n *yaml.Node, key string) error { return r.path(&h.KnownHosts, n, key) },
-		"ip": func(n *yaml.Node, key string) error {
-			if err := r.text(&h.IP, n, key); err != nil {
-				return err
-			}
-			if ip, err := netip.ParseAddr(h.IP); err != nil || !ip.Is4() {
-				return r.fail(n, key, fmt.Errorf("%q is no IPv4 address", h.IP))
-			}
-			return nil
-		},
+		"ip":          func(n *yaml.Node, key string) error { return r.ip(&h.IP, n, key) },
 		"socket": func(n *yaml.Node, key string) error {
 			if err := r.text(&h.Socket, n, key); err != nil {
 				return err

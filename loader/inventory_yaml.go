@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -142,6 +144,9 @@ func (r *inventoryReader) address(to *string, n *yaml.Node, key string) error {
 	}
 	bad := func(why string) error { return r.fail(n, key, fmt.Errorf("address %q %s", *to, why)) }
 	u, err := url.Parse(*to)
+	if host := (*to)[strings.LastIndexAny(*to, "/@")+1:]; strings.Count(host, ":") > 1 && !strings.Contains(host, "[") {
+		return bad("has an IPv6 address without brackets; want one like tcp://[fd00::2]:2376 or ssh://user@[fd00::2]")
+	}
 	if err != nil {
 		return bad("cannot be read; want one like ssh://user@10.0.0.2")
 	}
@@ -170,6 +175,21 @@ func (r *inventoryReader) address(to *string, n *yaml.Node, key string) error {
 	return nil
 }
 
+// ip reads an IP address that other hosts reach.
+func (r *inventoryReader) ip(to *string, n *yaml.Node, key string) error {
+	if err := r.text(to, n, key); err != nil {
+		return err
+	}
+	ip, err := netip.ParseAddr(*to)
+	if err != nil {
+		return r.fail(n, key, fmt.Errorf("%q is no IP address", *to))
+	}
+	if ip.Is6() && ip.IsLinkLocalUnicast() {
+		return r.fail(n, key, fmt.Errorf("%s is an address of one link; want one like fd00::2 that every host reaches", ip))
+	}
+	return nil
+}
+
 // sameAddress brings two spellings of one address together.
 func sameAddress(address string) string {
 	u, err := url.Parse(address)
@@ -177,13 +197,16 @@ func sameAddress(address string) string {
 		return address
 	}
 	host, port := strings.ToLower(u.Hostname()), u.Port()
+	if ip, err := netip.ParseAddr(host); err == nil {
+		host = ip.Unmap().String()
+	}
 	if u.Scheme == "ssh" && port == "" {
 		port = "22"
 	}
 	if u.Scheme == "unix" {
 		return "unix://" + filepath.Clean(u.Path)
 	}
-	return u.Scheme + "://" + host + ":" + port
+	return u.Scheme + "://" + net.JoinHostPort(host, port)
 }
 
 // cpus reads a number of CPUs, which may be a fraction, as millicores.

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -47,7 +48,7 @@ func tutorial(t *testing.T, w *world, names func(*testing.T, *world)) {
 
 	t.Run("the published port serves the page on each host", func(t *testing.T) {
 		for _, h := range w.lab.Hosts() {
-			resp, err := http.Get("http://" + h.Address() + "/")
+			resp, err := http.Get("http://" + net.JoinHostPort(h.Address(), "80") + "/")
 			if err != nil {
 				t.Fatal(err)
 			}

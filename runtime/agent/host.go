@@ -27,7 +27,7 @@ func (a *agent) refresh() {
 		a.log.Info("underlay", "vtep", u.Addr, "device", u.Device, "mtu", u.MTU)
 		a.underlay = u
 	}
-	if said := a.net.Firewall(); said != a.firewall {
+	if said := a.net.Firewall(u.Addr.Is6()); said != a.firewall {
 		a.firewall = said
 		if said != "" {
 			a.log.Warn(said)

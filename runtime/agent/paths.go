@@ -31,6 +31,16 @@ type probed struct {
 	hosts   []string
 	targets []overlay.Target
 	answers []overlay.Answer
+	apart   []string // hosts at addresses of another family
+}
+
+// vteps are where the probed hosts are.
+func (p *probed) vteps() []netip.Addr {
+	var out []netip.Addr
+	for _, t := range p.targets {
+		out = append(out, t.VTEP)
+	}
+	return out
 }
 
 // probeSoon asks for a round of probes.
@@ -46,7 +56,7 @@ func (a *agent) probe(ctx context.Context) {
 		return
 	}
 	p := &probed{}
-	p.hosts, p.targets = a.targets()
+	p.hosts, p.targets, p.apart = a.targets()
 	if len(p.targets) == 0 {
 		a.judge(p)
 		return
@@ -64,8 +74,9 @@ func (a *agent) probe(ctx context.Context) {
 	})
 }
 
-// targets are the other hosts that live and share a network with this one which stands on both.
-func (a *agent) targets() (hosts []string, targets []overlay.Target) {
+// targets are the other hosts that live and share a network with this one which stands on both; apart are those of them that
+// no tunnel leads to.
+func (a *agent) targets() (hosts []string, targets []overlay.Target, apart []string) {
 	over := map[string]record{} // by host
 	here := a.view.here()
 	for _, name := range slices.Sorted(maps.Keys(here)) {
@@ -81,7 +92,11 @@ func (a *agent) targets() (hosts []string, targets []overlay.Target) {
 	}
 	for _, host := range slices.Sorted(maps.Keys(over)) {
 		h, r := a.view.hosts[host], over[host]
-		if !h.VTEP.IsValid() || h.VTEP.Is4() != a.underlay.Addr.Is4() {
+		switch {
+		case !h.VTEP.IsValid():
+			continue
+		case h.VTEP.Is4() != a.underlay.Addr.Is4():
+			apart = append(apart, host)
 			continue
 		}
 		hosts = append(hosts, host)
@@ -89,7 +104,7 @@ func (a *agent) targets() (hosts []string, targets []overlay.Target) {
 			From: r.Blocks[a.config.Host].Range.Masked().Addr(), Own: overlay.BridgeMAC(a.config.Host, r.VNI),
 			Full: a.routed(h), Last: a.paths.found[host]})
 	}
-	return hosts, targets
+	return hosts, targets, apart
 }
 
 // routed is what the path to a host carries by the word of both ends.
@@ -151,7 +166,7 @@ func (a *agent) judge(p *probed) {
 		}
 	}
 	if better {
-		if err := overlay.ForgetPathMTUs(); err != nil {
+		if err := a.net.ForgetPathMTUs(p.vteps()); err != nil {
 			a.log.Warn("containers may use less of a path than it carries for ten minutes", "err", err)
 		}
 	}
@@ -162,6 +177,13 @@ func (a *agent) judge(p *probed) {
 		}
 		if err := overlay.TellPathMTU(a.underlay.Addr, h.VTEP, mtu); err != nil {
 			a.log.Warn("path MTU not told", "err", err)
+		}
+	}
+	for _, host := range p.apart {
+		silent[host] = true
+		if !a.paths.silent[host] {
+			a.log.Error("tunnels do not lead to a host: one of the two is at an IPv4 address, the other at an IPv6 one", "peer", host,
+				"address", a.view.hosts[host].VTEP, "own", a.underlay.Addr)
 		}
 	}
 	changed := !maps.Equal(found, a.known()) || !maps.Equal(silent, a.paths.silent)

@@ -111,7 +111,8 @@ func (v *view) entry(e placement.Endpoint) (overlay.Endpoint, error) {
 	return overlay.Endpoint{IP: e.IP.Unmap(), IP6: e.IP6, MAC: mac, VTEP: v.vtep(e.Network, e.Host)}, nil
 }
 
-// vtep is where another host's part of a network is.
+// vtep is where another host's part of a network is; invalid when that is not known, or of another family than this host's
+// tunnels, which lead nowhere else.
 func (v *view) vtep(network, host string) netip.Addr {
 	if host == v.me {
 		return netip.Addr{}
@@ -119,5 +120,9 @@ func (v *view) vtep(network, host string) netip.Addr {
 	if n := v.networks[network]; n.Encrypted() {
 		return v.encryptedVTEP(host)
 	}
-	return v.hosts[host].VTEP
+	vtep := v.hosts[host].VTEP
+	if own := v.hosts[v.me].VTEP; own.IsValid() && own.Is4() != vtep.Is4() {
+		return netip.Addr{}
+	}
+	return vtep
 }

@@ -192,6 +192,7 @@ func (c *Cluster) join(ctx context.Context, names []string, a *Access, with inst
 		return fmt.Errorf("host %s cannot join: %w", names[0], err)
 	}
 	if view != nil {
+		c.told = vteps(view)
 		if with.admissions, err = c.admit(ctx, names, view); err != nil {
 			return fmt.Errorf("host %s cannot join: %w", names[0], err)
 		}

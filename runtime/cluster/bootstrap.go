@@ -9,9 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -256,26 +254,4 @@ func (c *Cluster) binary() (path, version string, err error) {
 	}
 	version, err = BinaryVersion(path)
 	return path, version, err
-}
-
-// underlay is the address at which the other hosts reach a host: the inventory's ip, else what its address names.
-func (c *Cluster) underlay(ctx context.Context, h placement.InventoryHost) (netip.Addr, error) {
-	name := h.IP
-	if name == "" {
-		u, err := url.Parse(c.engines[h.Name].Address())
-		if err == nil {
-			name = u.Hostname()
-		}
-	}
-	if addr, err := netip.ParseAddr(name); err == nil {
-		return addr, nil
-	}
-	if name != "" {
-		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", name)
-		if err == nil && len(addrs) > 0 {
-			return addrs[0].Unmap(), nil
-		}
-	}
-	return netip.Addr{}, fmt.Errorf("host %s: no address that the other hosts reach it at is known from %q; set ip: for it in %s",
-		h.Name, c.engines[h.Name].Address(), c.inv.Path)
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -39,6 +40,10 @@ type Cluster struct {
 	view    *ledger.View                  // of the last Observe
 	warned  bool                          // of the authority's end
 	hashes  map[*placement.Service]string // config hashes without what furnish adds
+
+	placing sync.Mutex
+	places  []whereabouts         // of the inventory's hosts; nil until they were looked up
+	told    map[string]netip.Addr // where agents say that their hosts are; nil until it mattered
 
 	warming     sync.WaitGroup
 	stopWarming context.CancelFunc

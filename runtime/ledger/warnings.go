@@ -19,9 +19,12 @@ func (v *View) Warnings() []string {
 		}
 		h := v.Hosts[name]
 		for _, peer := range h.Silent {
-			if v.Alive[peer] {
+			if at := v.Hosts[peer].VTEP; v.Alive[peer] && at.Is4() != h.VTEP.Is4() {
+				out = append(out, fmt.Sprintf("host %s (%s): containers do not reach those of %s (%s), because one host is at an IPv4 address and the other at an IPv6 one; "+
+					"give the hosts addresses of one kind in the inventory, and put the agent of one of them anew (docker rm -f berth-agent there, then berth up)", name, h.VTEP, peer, at))
+			} else if v.Alive[peer] {
 				out = append(out, fmt.Sprintf("host %s: UDP 4789 to %s (%s) is not answered, so containers of the two do not reach each other; let it pass between them, in firewalls as well",
-					name, peer, v.Hosts[peer].VTEP))
+					name, peer, at))
 			}
 		}
 		for i := range v.Networks {

@@ -45,13 +45,14 @@ func (p port) vtepAttrs(b []byte, vtep netip.Addr) []byte {
 }
 
 // localAttrs say where a VXLAN port begins. WireGuard protects what goes through a link-local one, so that a checksum
-// would be computed for nothing.
+// would be computed for nothing. Elsewhere an IPv6 header has no other protection, and some firewalls drop what has none
+// (RFC 6936 section 3); with it the kernel reuses the inner one, so it costs next to nothing.
 func localAttrs(data []byte, local netip.Addr) []byte {
 	if local.Is4() {
 		return appendAttr(data, nl.IFLA_VXLAN_LOCAL, local.AsSlice())
 	}
 	data = appendAttr(data, nl.IFLA_VXLAN_LOCAL6, local.AsSlice())
-	data = appendAttr(data, nl.IFLA_VXLAN_UDP_ZERO_CSUM6_TX, u8(true))
+	data = appendAttr(data, nl.IFLA_VXLAN_UDP_ZERO_CSUM6_TX, u8(local.IsLinkLocalUnicast()))
 	return appendAttr(data, nl.IFLA_VXLAN_UDP_ZERO_CSUM6_RX, u8(true))
 }
 

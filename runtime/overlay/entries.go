@@ -63,11 +63,13 @@ func dropNeighEntry(bridge int, ip netip.Addr) message {
 }
 
 // family is the address family of an address.
-func family(ip netip.Addr) uint8 {
-	if ip.Is4() {
-		return unix.AF_INET
+func family(ip netip.Addr) uint8 { return familyOf(!ip.Is4()) }
+
+func familyOf(six bool) uint8 {
+	if six {
+		return unix.AF_INET6
 	}
-	return unix.AF_INET6
+	return unix.AF_INET
 }
 
 // put is the entries of a remote endpoint.

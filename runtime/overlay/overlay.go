@@ -39,7 +39,7 @@ const (
 	// Port is the UDP port of the tunnels (RFC 7348).
 	Port = 4789
 	// Overhead is what the tunnel takes of the underlay's MTU, bytes: outer Ethernet is not counted, inner is
-	// (20 IPv4 + 8 UDP + 8 VXLAN + 14 Ethernet).
+	// (20 IPv4 + 8 UDP + 8 VXLAN + 14 Ethernet); see [Underlay.Overhead] for IPv6.
 	Overhead = 50
 	// Group is the device group of every link that berth makes: "ip link show group 47890" lists them,
 	// "ip link delete group 47890" removes them.
@@ -107,7 +107,7 @@ type Network struct {
 
 // Underlay is where the tunnels of a host begin.
 type Underlay struct {
-	Addr   netip.Addr // the host's VTEP, IPv4; on a WireGuard device link-local IPv6
+	Addr   netip.Addr // the host's VTEP; on a WireGuard device link-local IPv6
 	Device string     // interface that has it
 	MTU    int        // bytes
 }

@@ -262,6 +262,8 @@ const (
 	vxlanLen   = 8
 	etherLen   = 14
 	udpLen     = 8
+	ipv4Len    = 20
+	ipv6Len    = 40
 )
 
 // ethARP is the protocol of ARP as a packet socket takes it, in network byte order.
@@ -281,9 +283,9 @@ func (t Target) packet(mtu int) []byte {
 	b = append(b, t.From.AsSlice()...)
 	b = append(b, make([]byte, 6)...)
 	b = append(b, t.IP.AsSlice()...)
-	size := mtu - 20 - udpLen
+	size := mtu - ipv4Len - udpLen
 	if t.VTEP.Is6() {
-		size = mtu - 40 - udpLen
+		size = mtu - ipv6Len - udpLen
 	}
 	if fill := size - len(b); fill > 0 {
 		b = append(b, make([]byte, fill)...)

@@ -144,10 +144,36 @@ func TestContainersMadeForMoreLearnWhatTheTunnelCarries(t *testing.T) {
 		inside(t, h.ns, func() { must(t, TellPathMTU(h.addr, w.hosts[1-i].addr, 1500)) })
 	}
 	b.listen(t)
+	mtu := a.learns(t, b)
+	if mtu != 1500-Overhead {
+		t.Errorf("the container believes in %d bytes, want %d", mtu, 1500-Overhead)
+	}
+	a.reach(t, b.ip, soon)
+}
+
+func TestLinksKeepToTheContainersThatWereMadeForMore(t *testing.T) {
+	w := probed(t, 1)
+	h := w.hosts[0]
+	c := h.run(10)
+	mtuOf(t, h.ns, c.leg, 8950)
+	h.reconcile(w.jumboState(h, 1450))
+	if d := h.dump(t)[0]; d.Tunnel.MTU != 8950 || d.Bridge.MTU != 8950 {
+		t.Errorf("with a container of 8950: tunnel %d, bridge %d", d.Tunnel.MTU, d.Bridge.MTU)
+	}
+	mtuOf(t, h.ns, c.leg, 1450)
+	h.reconcile(w.jumboState(h, 1450))
+	if d := h.dump(t)[0]; d.Tunnel.MTU != 1450 || d.Bridge.MTU != 1450 {
+		t.Errorf("with a container of 1450: tunnel %d, bridge %d", d.Tunnel.MTU, d.Bridge.MTU)
+	}
+}
+
+// learns sends too much to another container until the kernel tells what goes through, bytes.
+func (c *container) learns(t *testing.T, to *container) int {
+	t.Helper()
 	var conn *net.UDPConn
-	inside(t, a.ns, func() {
+	inside(t, c.ns, func() {
 		var err error
-		conn, err = net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(b.ip, 7)))
+		conn, err = net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to.ip, 7)))
 		must(t, err)
 	})
 	defer conn.Close()
@@ -172,24 +198,5 @@ func TestContainersMadeForMoreLearnWhatTheTunnelCarries(t *testing.T) {
 		mtu, err = unix.GetsockoptInt(fd, unix.SOL_IP, unix.IP_MTU)
 		return err
 	})
-	if mtu != 1500-Overhead {
-		t.Errorf("the container believes in %d bytes, want %d", mtu, 1500-Overhead)
-	}
-	a.reach(t, b.ip, soon)
-}
-
-func TestLinksKeepToTheContainersThatWereMadeForMore(t *testing.T) {
-	w := probed(t, 1)
-	h := w.hosts[0]
-	c := h.run(10)
-	mtuOf(t, h.ns, c.leg, 8950)
-	h.reconcile(w.jumboState(h, 1450))
-	if d := h.dump(t)[0]; d.Tunnel.MTU != 8950 || d.Bridge.MTU != 8950 {
-		t.Errorf("with a container of 8950: tunnel %d, bridge %d", d.Tunnel.MTU, d.Bridge.MTU)
-	}
-	mtuOf(t, h.ns, c.leg, 1450)
-	h.reconcile(w.jumboState(h, 1450))
-	if d := h.dump(t)[0]; d.Tunnel.MTU != 1450 || d.Bridge.MTU != 1450 {
-		t.Errorf("with a container of 1450: tunnel %d, bridge %d", d.Tunnel.MTU, d.Bridge.MTU)
-	}
+	return mtu
 }

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -13,21 +16,23 @@ import (
 
 // FindUnderlay chooses where the host's tunnels begin. hint is the address that the inventory knows: it is taken when
 // an interface has it. Otherwise (a name, an address behind NAT) it is the source address of the route to the first
-// peer, or without peers of the default route. The MTU is the interface's; paths may carry less, see RouteMTU and Probe.
+// peer, or without peers of the default route, of the hint's family. The MTU is the interface's; paths may carry less, see
+// RouteMTU and Probe.
 func (o *Overlay) FindUnderlay(hint netip.Addr, peers []netip.Addr) (Underlay, error) {
-	addrs, err := netlinkRetry(func() ([]netlink.Addr, error) { return o.handle.AddrList(nil, unix.AF_INET) })
+	hint = hint.Unmap()
+	six := hint.Is6() || !hint.IsValid() && len(peers) > 0 && peers[0].Is6()
+	addrs, err := netlinkRetry(func() ([]netlink.Addr, error) { return o.handle.AddrList(nil, int(familyOf(six))) })
 	if err != nil {
 		return Underlay{}, fmt.Errorf("overlay: find the underlay: list addresses: %w", err)
 	}
-	hint = hint.Unmap()
 	source := hint
 	index := indexOf(addrs, source)
 	if index == 0 {
-		targets := slices.Clone(peers)
-		if hint.IsValid() && hint.Is4() {
+		targets := slices.DeleteFunc(slices.Clone(peers), func(p netip.Addr) bool { return p.Is6() != six })
+		if hint.IsValid() {
 			targets = append(targets, hint)
 		}
-		source = o.source(targets)
+		source = o.source(append(targets, outside(six)))
 		index = indexOf(addrs, source)
 	}
 	if index == 0 {
@@ -38,13 +43,31 @@ func (o *Overlay) FindUnderlay(hint netip.Addr, peers []netip.Addr) (Underlay, e
 	if err != nil {
 		return Underlay{}, fmt.Errorf("overlay: find the underlay: read the interface of %s: %w", source, err)
 	}
-	return Underlay{Addr: source, Device: link.Attrs().Name, MTU: link.Attrs().MTU}, nil
+	return Underlay{Addr: source, Device: link.Attrs().Name, MTU: familyMTU(link.Attrs(), six)}, nil
 }
 
-// source is the address this host uses towards the first target that it has a route to, last towards the world.
+// familyMTU is what an interface carries: for IPv6 routers may have said less than its own MTU, and the kernel keeps to it.
+func familyMTU(l *netlink.LinkAttrs, six bool) int {
+	if six {
+		b, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + l.Name + "/mtu")
+		if mtu, wrong := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && wrong == nil {
+			return min(l.MTU, mtu)
+		}
+	}
+	return l.MTU
+}
+
+// outside is an address that only the default route leads to (TEST-NET-1, RFC 5737; RFC 3849).
+func outside(six bool) netip.Addr {
+	if six {
+		return netip.MustParseAddr("2001:db8::1")
+	}
+	return netip.AddrFrom4([4]byte{192, 0, 2, 1})
+}
+
+// source is the address this host uses towards the first target that it has a route to.
 func (o *Overlay) source(targets []netip.Addr) netip.Addr {
-	world := netip.AddrFrom4([4]byte{192, 0, 2, 1}) // TEST-NET-1 (RFC 5737): only the default route leads there
-	for _, t := range append(targets, world) {
+	for _, t := range targets {
 		routes, err := o.handle.RouteGet(t.AsSlice())
 		if err != nil || len(routes) == 0 {
 			continue
