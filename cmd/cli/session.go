@@ -58,7 +58,9 @@ func (s *settings) open(c *cli.Context, w what) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts.Cluster, opts.Whole, opts.NoContents = inv.Cluster(), w.whole, !makesContainers(c.Command.Name)
+	opts.Cluster, opts.Whole = inv.Cluster(), w.whole
+	opts.NoContents = !makesContainers(c.Command.Name)
+	opts.NoEnvResolution = opts.NoContents
 	ss := &session{settings: s, c: c, inv: inv}
 	if ss.display, err = s.newDisplay(c, inv.Cluster(), w.silent); err != nil {
 		return nil, err
@@ -70,8 +72,8 @@ func (s *settings) open(c *cli.Context, w what) (*session, error) {
 	return ss, nil
 }
 
-// makesContainers reports whether a command may make containers, whose contents then count: reading the project's
-// folders is not for free.
+// makesContainers reports whether a command may make containers, whose contents and environment then count: reading the
+// project's folders is not for free, and a file that env_file names may be gone since the containers were made.
 func makesContainers(command string) bool {
 	return slices.Contains([]string{"up", "create", "run", "scale", "rebalance", "plan", "watch", "config"}, command)
 }
