@@ -36,6 +36,30 @@ func useBuilt(p *placement.Project) {
 	}
 }
 
+// addBases adds the services that others take as additional_contexts and that do not run: they are not selected, or a
+// profile switches them off. As with docker compose, that does not keep their images from being built.
+func addBases(p *placement.Project) error {
+	for i := 0; i < len(p.Services)+len(p.Bases); i++ {
+		s := slices.Concat(p.Services, p.Bases)[i]
+		if s.Build == nil {
+			continue
+		}
+		for _, name := range s.Build.Uses {
+			off, ok := p.Compose.DisabledServices[name]
+			if !ok || p.Source(name) != nil {
+				continue
+			}
+			base, err := convertService(p.Compose, off)
+			if err != nil {
+				return err
+			}
+			p.Bases = append(p.Bases, base)
+		}
+	}
+	slices.SortFunc(p.Bases, func(a, b *placement.Service) int { return strings.Compare(a.Name, b.Name) })
+	return nil
+}
+
 // builtBefore adds to found what a service depends on, itself or through others, and what is built.
 func builtBefore(p *placement.Project, s *placement.Service, found []*placement.Service) []*placement.Service {
 	for _, d := range s.DependsOn {

@@ -210,6 +210,9 @@ func (s *sources) translate(compose *types.Project) (*placement.Project, error) 
 		p.Separator = "_"
 	}
 	useBuilt(p)
+	if err := s.locate(addBases(p)); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 

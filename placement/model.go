@@ -29,6 +29,7 @@ type Project struct {
 	Name     string     // lowercase [a-z0-9_-], the compose project name rules
 	Dir      string     // absolute project folder; relative paths in the file are resolved against it
 	Services []*Service // enabled services, sorted by name
+	Bases    []*Service // services that are not enabled, but whose images enabled ones are built from; sorted by name
 	Networks []*NetworkSpec
 	Volumes  []*VolumeSpec
 	Warnings []string // one sentence for each compose key that berth does not honour
@@ -57,6 +58,16 @@ func (p *Project) Service(name string) *Service {
 		}
 	}
 	return nil
+}
+
+// Source returns the enabled service of that name, or the one that images are built from, or nil.
+func (p *Project) Source(name string) *Service {
+	for _, s := range p.Bases {
+		if s.Name == name {
+			return s
+		}
+	}
+	return p.Service(name)
 }
 
 // Mode says how many tasks a service has.

@@ -58,7 +58,7 @@ func BuildImages(p *placement.Project, o *placement.Observation, opts BuildOptio
 		if !st.inScope || s.Build == nil {
 			continue
 		}
-		if s.PullPolicy = "build"; opts.Host != "" {
+		if u.rebuild(s); opts.Host != "" {
 			s.Build.On = append(slices.Clone(s.Build.On), placement.Constraint{Key: "node.name", Op: "==", Value: opts.Host})
 		}
 	}
@@ -85,6 +85,17 @@ func BuildImages(p *placement.Project, o *placement.Observation, opts BuildOptio
 		}
 	}
 	return u.finishImages()
+}
+
+// rebuild has an image built anew, with what it is made from.
+func (u *upper) rebuild(s *placement.Service) {
+	if s == nil || s.Build == nil || s.PullPolicy == "build" {
+		return
+	}
+	s.PullPolicy = "build"
+	for _, name := range s.Build.Uses {
+		u.rebuild(u.p.Source(name))
+	}
 }
 
 // firstBuilder is the host that decides which platform an image is built for: the first preferred one, else the first

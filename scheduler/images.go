@@ -111,9 +111,9 @@ func (u *upper) buildImage(m *made, sp *supply, prefer []string) error {
 	}
 	var after []int
 	for _, name := range s.Build.Uses {
-		used := u.p.Service(name)
+		used := u.p.Source(name)
 		if used == nil {
-			return fmt.Errorf("service %s is built from service %s, which the file does not have or a profile switches off", s.Name, name)
+			return fmt.Errorf("service %s is built from service %s, which the file does not have", s.Name, name)
 		}
 		base := u.supplyOf(u.p.ImageName(used), host)
 		if base.made == none && base.builder != nil && !base.settled && (base.wanted == "" || base.builder.PullPolicy == "build") {

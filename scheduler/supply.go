@@ -43,7 +43,7 @@ func (u *upper) wanted(s *placement.Service, host string) string {
 func (u *upper) newSupply(ref, arch string) *supply {
 	sp := &supply{ref: ref, arch: arch, made: none, pushed: none}
 	user := map[string]bool{}
-	for _, s := range u.p.Services {
+	for _, s := range slices.Concat(u.p.Services, u.p.Bases) {
 		if u.p.ImageName(s) != ref {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -113,7 +114,9 @@ func (r *oneOff) prepare() error {
 	}
 	if s := ss.project.Service(name); s != nil {
 		if c.Bool("build") && s.Spec.Build != nil {
-			s.PullPolicy = "build"
+			for _, s := range append(slices.Clone(ss.project.Bases), s) {
+				s.PullPolicy = "build"
+			}
 		}
 		if p := c.String("pull"); p != "" && p != "policy" {
 			s.PullPolicy = p

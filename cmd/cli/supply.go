@@ -36,7 +36,7 @@ func (ss *session) imagePolicy() error {
 	if !slices.Contains([]string{"", "policy", "always", "missing", "never", "build"}, pull) {
 		return fmt.Errorf("%s: invalid --pull option %q; want always, missing, never or build", c.Command.Name, pull)
 	}
-	for _, s := range ss.project.Services {
+	for _, s := range slices.Concat(ss.project.Services, ss.project.Bases) {
 		if pull != "" && pull != "policy" {
 			s.PullPolicy = pull
 		}

@@ -167,9 +167,9 @@ func (b *builder) stages() ([]stage, error) {
 		case isImage:
 			all = append(all, stage{name, image})
 		case isService:
-			s := b.project.Service(service)
+			s := b.project.Source(service)
 			if s == nil {
-				return nil, fmt.Errorf("additional context %s: the project has no service %s, or its profile is off", name, service)
+				return nil, fmt.Errorf("additional context %s: the project has no service %s", name, service)
 			}
 			all = append(all, stage{name, b.project.ImageName(s)})
 		case remote(from), strings.Contains(from, "://"):
