@@ -59,7 +59,7 @@ func (ss *session) attachedUp(ctx context.Context, apply func(context.Context) (
 		return a.follow(ctx)
 	}
 	a.work.Go(func() { // while files are watched, more containers may start
-		if err := files.run(ctx); err != nil && ctx.Err() == nil {
+		if err := files.run(ctx); ctx.Err() == nil {
 			fmt.Fprintln(ss.env.Stderr, "berth:", err)
 		}
 		a.complete()
