@@ -37,9 +37,17 @@ func watchFiles(ss *session) error {
 	}
 	defer f.watcher.Close()
 	if !ss.c.Bool("no-up") {
+		var watched []string
+		for _, s := range ss.project.Services {
+			if s.Spec.Build != nil && s.Spec.Develop != nil {
+				watched = append(watched, s.Name)
+			}
+		}
+		restore := ss.building(watched) // an image of last week is not what the files are now
 		_, err := ss.apply(ss.c.Context, true, func(o *placement.Observation) (*scheduler.Plan, error) {
 			return scheduler.Up(ss.project, o, scheduler.UpOptions{Services: ss.services, RenewVolumes: map[string]bool{}})
 		})
+		restore()
 		if err != nil {
 			return err
 		}
@@ -141,14 +149,24 @@ func (f *following) answer(ctx context.Context, reactions []watch.Reaction) {
 	}
 }
 
+// building has the images of services built, whether they are there or not, until what it returns is called.
+func (ss *session) building(services []string) (restore func()) {
+	policies := map[string]string{}
+	for _, name := range services {
+		s := ss.project.Service(name)
+		policies[name], s.PullPolicy = s.PullPolicy, "build"
+	}
+	return func() {
+		for name, policy := range policies {
+			ss.project.Service(name).PullPolicy = policy
+		}
+	}
+}
+
 // rebuild builds the services' images and recreates their containers.
 func (f *following) rebuild(ctx context.Context, services []string) error {
 	f.say("Rebuilding service(s) %q after changes were detected...", services)
-	for _, name := range services {
-		s := f.ss.project.Service(name)
-		defer func(policy string) { s.PullPolicy = policy }(s.PullPolicy)
-		s.PullPolicy = "build"
-	}
+	defer f.ss.building(services)()
 	_, err := f.ss.apply(ctx, true, func(o *placement.Observation) (*scheduler.Plan, error) {
 		return scheduler.Up(f.ss.project, o, scheduler.UpOptions{Services: services, NoDeps: true, IgnoreOrphans: true, RenewVolumes: map[string]bool{}})
 	})
