@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -71,11 +72,24 @@ func TellPathMTU(from, to netip.Addr, mtu int) error {
 		return wrap(err)
 	}
 	defer unix.Close(raw)
-	if err := unix.Sendto(raw, tooLarge(local, netip.AddrPortFrom(to, Port), mtu), 0, sockaddr(netip.AddrPortFrom(from, 0))); err != nil {
-		return wrap(err)
+	// A busy kernel takes it in later, and drops what is about a socket that is not there any more.
+	for range tellAttempts {
+		if err := unix.Sendto(raw, tooLarge(local, netip.AddrPortFrom(to, Port), mtu), 0, sockaddr(netip.AddrPortFrom(from, 0))); err != nil {
+			return wrap(err)
+		}
+		taken := []unix.PollFd{{Fd: int32(of)}}
+		if _, err := unix.Poll(taken, int(tellWait.Milliseconds())); err == nil && taken[0].Revents&unix.POLLERR != 0 {
+			return nil
+		}
 	}
-	return nil
+	return wrap(errors.New("it does not take that in"))
 }
+
+// How often and how long it is waited for that the kernel takes in what it is told of a path; it does at once when it is idle.
+const (
+	tellAttempts = 5
+	tellWait     = 200 * time.Millisecond
+)
 
 // tooLarge is an ICMP message about an empty datagram: it is larger than what the path carries.
 func tooLarge(from, to netip.AddrPort, mtu int) []byte {
