@@ -45,7 +45,7 @@ func (a *agent) refresh() {
 		Name: a.config.Host, Engine: a.facts, VTEP: u.Addr, Device: u.Device, MTU: u.MTU, Routes: routes, Agent: a.config.Version,
 		Epoch: a.epoch, Problems: a.problems,
 		WireGuard: a.publishedWireGuard(),
-		Paths:     a.known(), Silent: slices.Sorted(maps.Keys(a.paths.silent)),
+		Paths:     a.known(), Silent: slices.Sorted(maps.Keys(a.paths.silent)), OwnChecksums: a.paths.own,
 		Store: a.member.fares(),
 	}, false)
 	a.publish.set(ledger.AliveKey(a.config.Host), "", true)

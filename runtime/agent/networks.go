@@ -82,7 +82,7 @@ func (a *agent) compare(ctx context.Context) {
 		return
 	}
 	here := a.view.here()
-	state := overlay.State{Host: a.config.Host, Underlay: a.underlay}
+	state := overlay.State{Host: a.config.Host, Underlay: a.underlay, OwnChecksums: a.paths.own}
 	vnis := map[uint32]bool{}
 	mtus := map[string]int{}
 	for name, r := range here {
@@ -112,6 +112,10 @@ func (a *agent) compare(ctx context.Context) {
 	report, err := a.net.Reconcile(ctx, state)
 	if err != nil {
 		a.log.Error("overlay not compared", "err", err)
+	}
+	if report.OwnChecksums && !a.paths.own { // as an earlier agent found out
+		a.paths.own = true
+		a.refresh()
 	}
 	if report.Changed() {
 		a.log.Info("overlay mended", "networks", len(here), "links_deleted", report.Links, "written", report.Written,

@@ -24,6 +24,7 @@ type paths struct {
 	timer       *time.Timer    // the next round
 	found       map[string]int // MTU by host, bytes, where it is less than both ends'; nil until the store was read
 	silent      map[string]bool
+	own         bool // the kernel computes tunnels' checksums, because the network card gets them wrong
 }
 
 // probed is what a round of probes found.
@@ -102,7 +103,7 @@ func (a *agent) targets() (hosts []string, targets []overlay.Target, apart []str
 		hosts = append(hosts, host)
 		targets = append(targets, overlay.Target{VNI: r.VNI, VTEP: h.VTEP, MAC: overlay.BridgeMAC(host, r.VNI), IP: r.Blocks[host].Gateway,
 			From: r.Blocks[a.config.Host].Range.Masked().Addr(), Own: overlay.BridgeMAC(a.config.Host, r.VNI),
-			Full: a.routed(h), Last: a.paths.found[host]})
+			Gateway: r.Blocks[a.config.Host].Gateway, Full: a.routed(h), Last: a.paths.found[host]})
 	}
 	return hosts, targets, apart
 }
@@ -128,6 +129,7 @@ func (a *agent) finishProbe(ctx context.Context, r result) {
 		}
 	} else {
 		a.judge(r.probed)
+		a.judgeChecksums(ctx, r.probed)
 	}
 	if a.paths.again {
 		a.probe(ctx)
@@ -191,6 +193,19 @@ func (a *agent) judge(p *probed) {
 	if changed {
 		a.refresh()
 	}
+}
+
+// judgeChecksums stops leaving the checksums of tunnels to a network card that gets them wrong.
+func (a *agent) judgeChecksums(ctx context.Context, p *probed) {
+	i := slices.IndexFunc(p.answers, func(answer overlay.Answer) bool { return answer.Miscomputed })
+	if i < 0 || a.paths.own {
+		return
+	}
+	a.log.Warn("the network card gets checksums in tunnels wrong; the kernel computes them from now on, which costs throughput",
+		"device", a.underlay.Device, "peer", p.hosts[i])
+	a.paths.own = true
+	a.reconcile(ctx)
+	a.refresh()
 }
 
 // ends is the lesser of the MTUs of both ends' devices.

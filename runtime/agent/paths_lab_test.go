@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -36,7 +37,7 @@ func TestPathsAreProbedAndNetworksFollow(t *testing.T) {
 	large := []string{"INPUT", "-p", "udp", "--dport", fmt.Sprint(overlay.Port), "-m", "length", "--length", "1401:65535", "-j", "DROP"}
 	rule := func(action string, rest ...string) { b.on(two, append([]string{"iptables", action}, rest...)...) }
 	rule("-I", large...)
-	t.Cleanup(func() { _, _ = b.host(two).Run(t.Context(), append([]string{"iptables", "-D"}, large...)...) })
+	t.Cleanup(func() { _, _ = b.host(two).Run(context.Background(), append([]string{"iptables", "-D"}, large...)...) })
 
 	web, db := b.pair()
 	b.tells(one, "what the path carries", func(h ledger.Host) bool { return h.Paths[two] == 1400 })
@@ -81,5 +82,13 @@ func TestPathsAreProbedAndNetworksFollow(t *testing.T) {
 	rule("-D", closed...)
 	b.again("open")
 	b.tells(one, "that nobody is silent", func(h ledger.Host) bool { return len(h.Silent) == 0 })
+
+	// Datagrams with a checksum do not arrive, those without (0 at byte 6 of their header) do.
+	spoilt := []string{"INPUT", "-i", "bt+", "-p", "udp", "--dport", "47890", "-m", "u32", "--u32", "0>>22&0x3C@4&0xFFFF=0x1:0xFFFF", "-j", "DROP"}
+	rule("-I", spoilt...)
+	t.Cleanup(func() { _, _ = b.host(two).Run(context.Background(), append([]string{"iptables", "-D"}, spoilt...)...) })
+	b.again("spoilt")
+	b.tells(one, "that its network card gets checksums wrong", func(h ledger.Host) bool { return h.OwnChecksums })
+	b.tells(two, "that its own does not", func(h ledger.Host) bool { return !h.OwnChecksums })
 	b.put(nil, ledger.NetworkKey(other.Name))
 }

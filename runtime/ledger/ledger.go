@@ -96,6 +96,9 @@ type Host struct {
 	Paths map[string]int `json:"paths,omitempty"`
 	// Silent are the hosts that share a network with this one and do not answer its tunnels, sorted.
 	Silent []string `json:"silent,omitempty"`
+	// OwnChecksums says that the host's kernel computes the checksums of what goes into tunnels, because its network card
+	// gets them wrong.
+	OwnChecksums bool `json:"own_checksums,omitempty"`
 
 	Store *StoreMember `json:"store,omitempty"`
 }

@@ -27,6 +27,10 @@ func (v *View) Warnings() []string {
 					name, peer, at))
 			}
 		}
+		if h.OwnChecksums {
+			out = append(out, fmt.Sprintf("host %s: its network card (%s) gets checksums in tunnels wrong, so the kernel computes them, which costs throughput; "+
+				"a newer driver or kernel may help, and is tried when the host starts anew", name, h.Device))
+		}
 		for i := range v.Networks {
 			out = append(out, Overlaps(name, h.Routes, &v.Networks[i])...)
 		}

@@ -117,6 +117,8 @@ type State struct {
 	Host     string // name of the host; the MAC addresses of its links come from it
 	Underlay Underlay
 	Networks []Network
+	// OwnChecksums makes the kernel compute the checksums of what goes into tunnels, because the network card gets them wrong.
+	OwnChecksums bool
 }
 
 // BridgeName is the name of a network's bridge, at most 10 characters.
@@ -175,6 +177,7 @@ type Overlay struct {
 	switched  bool              // bridge netfilter was switched off by us, in this life
 	filterLog sync.Once
 	shortcuts shortcuts
+	offloads  map[int]bool // whether checksums are left to the network card, by the index of the tunnel
 }
 
 // ifaces are the indexes of a network's links.
@@ -197,7 +200,7 @@ func Open(c Config) (*Overlay, error) {
 		k.close()
 		return nil, fmt.Errorf("overlay: open a netlink socket: %w", err)
 	}
-	o := &Overlay{log: c.Log, marker: c.Marker, handle: h, conn: k, links: map[uint32]ifaces{}}
+	o := &Overlay{log: c.Log, marker: c.Marker, handle: h, conn: k, links: map[uint32]ifaces{}, offloads: map[int]bool{}}
 	if c.Shortcut != nil {
 		o.shortcuts = shortcuts{way: c.Shortcut, refused: map[int]bool{}}
 		if o.shortcuts.conn, err = dial(); err != nil {

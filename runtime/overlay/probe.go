@@ -28,14 +28,18 @@ type Target struct {
 	IP   netip.Addr // its bridge's IPv4 address
 	From netip.Addr // who asks: an IPv4 address of this host's block that nobody has
 	Own  MAC        // this host's bridge's
-	Full int        // the largest underlay MTU to try, bytes
-	Last int        // what was found before; 0: nothing
+	// Gateway is this host's bridge's IPv4 address; zero: it is not found out whether checksums arrive as they shall be.
+	Gateway netip.Addr
+	Full    int // the largest underlay MTU to try, bytes
+	Last    int // what was found before; 0: nothing
 }
 
 // Answer is what a probe found.
 type Answer struct {
 	Heard bool // small packets are answered
 	MTU   int  // of the path, bytes of the underlay, at most Target.Full; 0 when nothing was heard
+	// Miscomputed says that checksums which are left to the network card are wrong when they arrive.
+	Miscomputed bool
 }
 
 const (
@@ -69,6 +73,9 @@ func Probe(ctx context.Context, targets []Target) ([]Answer, error) {
 			}
 			defer sem.Release(1)
 			answers[i] = p.target(ctx, i, t)
+			if answers[i].Heard {
+				answers[i].Miscomputed = p.checks[i].miscomputed(ctx, firstWait)
+			}
 		})
 	}
 	wg.Wait()
@@ -80,6 +87,7 @@ type prober struct {
 	out    map[bool]*net.UDPConn // by whether the target's VTEP is IPv6
 	in     int                   // packet socket
 	heard  []chan struct{}       // by target, of size 1
+	checks []*checker            // by target
 	who    map[question]int
 	closed chan struct{}
 	done   chan struct{}
@@ -109,6 +117,7 @@ func newProber(targets []Target) (p *prober, err error) {
 		}
 		p.who[question{bridge.Index, t.IP, t.From, t.MAC}] = i
 		p.heard = append(p.heard, make(chan struct{}, 1))
+		p.checks = append(p.checks, newChecker(t))
 		if p.out[t.VTEP.Is6()] == nil {
 			if p.out[t.VTEP.Is6()], err = openUnfragmented(t.VTEP.Is6()); err != nil {
 				return p, err
@@ -160,6 +169,11 @@ func (p *prober) close() {
 	for _, c := range p.out {
 		if c != nil {
 			c.Close()
+		}
+	}
+	for _, c := range p.checks {
+		if c != nil {
+			c.close()
 		}
 	}
 	if p.in >= 0 {
@@ -252,43 +266,4 @@ func (p *prober) carries(ctx context.Context, i int, t Target, mtu int, wait tim
 		}
 	}
 	return false
-}
-
-const (
-	arpLen     = 28
-	arpRequest = 1
-	arpReply   = 2
-	etherARP   = 0x0806
-	vxlanLen   = 8
-	etherLen   = 14
-	udpLen     = 8
-	ipv4Len    = 20
-	ipv6Len    = 40
-)
-
-// ethARP is the protocol of ARP as a packet socket takes it, in network byte order.
-var ethARP = order.Uint16([]byte{etherARP >> 8, etherARP & 0xff})
-
-// packet is a VXLAN header (RFC 7348 section 5), an Ethernet header and an ARP request (RFC 826), padded so that the whole
-// is an IP packet of the size.
-func (t Target) packet(mtu int) []byte {
-	b := make([]byte, 0, max(mtu, 64))
-	b = append(b, 0x08, 0, 0, 0)
-	b = binary.BigEndian.AppendUint32(b, t.VNI<<8)
-	b = append(b, t.MAC[:]...)
-	b = append(b, t.Own[:]...)
-	b = binary.BigEndian.AppendUint16(b, etherARP)
-	b = append(b, 0, 1, 0x08, 0, 6, 4, 0, arpRequest)
-	b = append(b, t.Own[:]...)
-	b = append(b, t.From.AsSlice()...)
-	b = append(b, make([]byte, 6)...)
-	b = append(b, t.IP.AsSlice()...)
-	size := mtu - ipv4Len - udpLen
-	if t.VTEP.Is6() {
-		size = mtu - ipv6Len - udpLen
-	}
-	if fill := size - len(b); fill > 0 {
-		b = append(b, make([]byte, fill)...)
-	}
-	return b
 }

@@ -82,21 +82,21 @@ func (w *world) probe(t *testing.T, from, to *host, last int) Answer {
 func TestProbesFindWhatAPathCarries(t *testing.T) {
 	w := probed(t, 2)
 	a, b := w.hosts[0], w.hosts[1]
-	if got := w.probe(t, a, b, 0); got != (Answer{true, 9000}) {
+	if got := w.probe(t, a, b, 0); got != (Answer{Heard: true, MTU: 9000}) {
 		t.Errorf("a jumbo path: %+v", got)
 	}
 	// A switch on the way carries less and tells nobody.
 	for _, mtu := range []int{1500, 1495} {
 		mtuOf(t, w.sw, "p1", mtu)
-		if got := w.probe(t, a, b, 0); got != (Answer{true, mtu}) {
+		if got := w.probe(t, a, b, 0); got != (Answer{Heard: true, MTU: mtu}) {
 			t.Errorf("a path of %d: %+v", mtu, got)
 		}
 	}
-	if got := w.probe(t, a, b, 1495); got != (Answer{true, 1495}) {
+	if got := w.probe(t, a, b, 1495); got != (Answer{Heard: true, MTU: 1495}) {
 		t.Errorf("the same again: %+v", got)
 	}
 	mtuOf(t, w.sw, "p1", 9000)
-	if got := w.probe(t, a, b, 1495); got != (Answer{true, 9000}) {
+	if got := w.probe(t, a, b, 1495); got != (Answer{Heard: true, MTU: 9000}) {
 		t.Errorf("a path that became better: %+v", got)
 	}
 	inside(t, w.sw, func() {

@@ -17,6 +17,8 @@ type Report struct {
 	Deleted int              // entries that nobody wanted
 	Ports   int              // containers' ports put back into their bridge
 	Failed  map[uint32]error // networks that do not stand as wanted; the others do
+	// OwnChecksums says that the kernel computes the checksums of what goes into tunnels; see [State].
+	OwnChecksums bool
 }
 
 // Changed reports whether anything was not as it should be.
@@ -66,6 +68,9 @@ func (o *Overlay) Reconcile(ctx context.Context, s State) (Report, error) {
 			continue
 		}
 		o.links[vni] = i
+	}
+	if r.OwnChecksums, err = o.ownChecksums(want, s.OwnChecksums); err != nil {
+		o.log.Warn("checksum offload of tunnels", "err", err)
 	}
 	o.removals.stand(o.links)
 	o.adopt(links, want, &r)

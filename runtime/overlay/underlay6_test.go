@@ -95,11 +95,11 @@ func TestPathsOverIPv6(t *testing.T) {
 	for _, h := range w.hosts {
 		h.reconcile(w.jumboState(h, 8930, a, b))
 	}
-	if got := w.probe(t, w.hosts[0], w.hosts[1], 0); got != (Answer{true, 9000}) {
+	if got := w.probe(t, w.hosts[0], w.hosts[1], 0); got != (Answer{Heard: true, MTU: 9000}) {
 		t.Errorf("a jumbo path: %+v", got)
 	}
 	mtuOf(t, w.sw, "p1", 1500) // it tells nobody
-	if got := w.probe(t, w.hosts[0], w.hosts[1], 0); got != (Answer{true, 1500}) {
+	if got := w.probe(t, w.hosts[0], w.hosts[1], 0); got != (Answer{Heard: true, MTU: 1500}) {
 		t.Errorf("a path of 1500: %+v", got)
 	}
 	for i, h := range w.hosts {
