@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -93,7 +94,9 @@ func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in
 // loop runs until ctx ends.
 func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 	defer a.jobs.Wait()
-	tick := time.NewTicker(reconcileEvery)
+	// Agents that began together, with a command or when power came back, do not all compare at the same moments: hosts may
+	// share processors, and all share the store.
+	tick := time.NewTicker(reconcileEvery - rand.N(reconcileEvery/2))
 	defer tick.Stop()
 	settle := time.NewTimer(time.Hour)
 	settle.Stop()
@@ -149,6 +152,7 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 			a.probe(ctx)
 			continue
 		case <-tick.C:
+			tick.Reset(reconcileEvery)
 			if a.retired {
 				continue
 			}
@@ -258,50 +262,5 @@ func (a *agent) act(ctx context.Context, c changes) {
 	a.ports.stale = a.ports.stale || len(a.view.ports) > 0 && (len(c.serving) > 0 || len(c.zones) > 0)
 	if a.waiting && c.unlocked {
 		a.list(ctx)
-	}
-}
-
-// serves reports whether a container is one to send others to. Of its own host's an agent takes the engine's word: it is
-// earlier than the store's, and there without a store.
-func (a *agent) serves(host, container string) bool {
-	if host == a.config.Host && a.containers != nil {
-		return a.containers[container].Serving() && !a.view.withdrawn[host][container]
-	}
-	return a.view.serves(host, container)
-}
-
-// setZones hands changed networks to the name server.
-func (a *agent) setZones(c changes) {
-	here := a.view.here()
-	if c.whole || c.links {
-		c.zones = map[string]bool{}
-		for name := range here {
-			c.zones[name] = true
-		}
-		for name := range a.zones {
-			if _, ok := here[name]; !ok {
-				a.names.RemoveZone(name)
-				delete(a.zones, name)
-			}
-		}
-	}
-	for name := range c.zones {
-		z := names.Zone{Network: name, Subnet: here[name].Subnet, Subnet6: here[name].Subnet6}
-		z.Endpoints = a.view.on(name)
-		a.names.SetZone(z)
-		a.zones[name] = true
-	}
-	if c.whole {
-		for host, containers := range a.view.states {
-			for container := range containers {
-				a.names.SetServing(host, container, a.serves(host, container))
-			}
-		}
-	}
-	if c.whole || c.left {
-		a.names.Forget(func(host, container string) bool {
-			_, ok := a.view.states[host][container]
-			return ok
-		})
 	}
 }
