@@ -147,6 +147,9 @@ func (f *following) answer(ctx context.Context, reactions []watch.Reaction) {
 	if len(restarts) > 0 {
 		report(f.restart(ctx, restarts))
 	}
+	if len(reactions) > 0 && f.ss.c.Bool("verbose") { // what programs that save files wait for
+		fmt.Fprintf(f.ss.env.Stderr, "batch complete: %d service(s)\n", len(reactions))
+	}
 }
 
 // building has the images of services built, whether they are there or not, until what it returns is called.
