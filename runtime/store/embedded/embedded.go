@@ -45,11 +45,6 @@ const (
 	election  = 1000 * time.Millisecond
 	// history is how far back a watch can take up again.
 	history = "1h"
-	// flush is how long changes may be in the log alone, before the database is written: two more waits for the disk, in which
-	// no change goes on. What is acknowledged is in the log of most members, and a member that starts reads its own. With
-	// etcd's 100 ms, on a disk that others use, the slowest of a hundred changes takes a quarter longer. The quota is
-	// looked at when the database is written.
-	flush = time.Second
 )
 
 // Config is one member's part in an embedded store.
@@ -228,7 +223,6 @@ func (cfg Config) etcd(s *Server, gate *identity.Gate) (*embed.Config, error) {
 	ec.InitialElectionTickAdvance = true
 	ec.PreVote = true
 	ec.MaxTxnOps, ec.MaxRequestBytes = maxTxnOps, maxRequestBytes
-	ec.BackendBatchInterval = flush
 	ec.QuotaBackendBytes = cfg.quota()
 	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModePeriodic, history
 	// Clients of hosts that vanished are let go, and with them what their watches hold.
