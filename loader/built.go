@@ -22,7 +22,7 @@ func useBuilt(p *placement.Project) {
 		if s.Build == nil {
 			continue
 		}
-		built := builtBefore(p, s, nil)
+		built := builtBefore(p, s, map[*placement.Service]bool{})
 		if len(built) == 0 {
 			continue
 		}
@@ -60,17 +60,19 @@ func addBases(p *placement.Project) error {
 	return nil
 }
 
-// builtBefore adds to found what a service depends on, itself or through others, and what is built.
-func builtBefore(p *placement.Project, s *placement.Service, found []*placement.Service) []*placement.Service {
+// builtBefore are the services that a service depends on, itself or through others, and that are built. seen are those that
+// were looked at.
+func builtBefore(p *placement.Project, s *placement.Service, seen map[*placement.Service]bool) (found []*placement.Service) {
 	for _, d := range s.DependsOn {
 		on := p.Service(d.Service)
-		if on == nil || slices.Contains(found, on) {
+		if on == nil || seen[on] {
 			continue
 		}
+		seen[on] = true
 		if on.Build != nil {
 			found = append(found, on)
 		}
-		found = builtBefore(p, on, found)
+		found = append(found, builtBefore(p, on, seen)...)
 	}
 	return found
 }
