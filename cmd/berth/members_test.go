@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"archive/tar"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -248,7 +249,8 @@ func TestAHostThatLeavesIsReplacedInTheStoreAndRefused(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the agent of host4:\n%s", w.log("host4"))
+			out, err := lost.Run(context.WithoutCancel(t.Context()), "sh", "-c", "docker logs berth-agent 2>&1")
+			t.Logf("the agent of host4 (%v):\n%s", err, out)
 		}
 	})
 	eventually(t, "host4 finds out", func() bool { return strings.Contains(w.log("host4"), "is refused by its store") })

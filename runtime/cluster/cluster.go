@@ -43,6 +43,7 @@ type Cluster struct {
 
 	placing sync.Mutex
 	places  []whereabouts         // of the inventory's hosts; nil until they were looked up
+	refused []string              // hosts that this command has taken out; see sweep
 	told    map[string]netip.Addr // where agents say that their hosts are; nil until it mattered
 
 	warming     sync.WaitGroup

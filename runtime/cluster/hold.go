@@ -24,6 +24,7 @@ func (c *Cluster) Unlock(ctx context.Context) error {
 	if c.lock == nil {
 		return nil
 	}
+	c.sweep(ctx)
 	l := c.lock
 	c.lock = nil
 	return l.Unlock(ctx)

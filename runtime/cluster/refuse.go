@@ -45,11 +45,34 @@ func (c *Cluster) refuse(ctx context.Context, view *ledger.View) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("take %s out of the cluster: %w", strings.Join(hosts, ", "), err)
 	}
+	c.refused = hosts
 	for _, h := range hosts {
 		c.opts.Notify(fmt.Sprintf("host %s is no longer in %s: the store refuses it from now on, and what runs there is out of the cluster's sight; "+
 			"to end that too, remove its containers and then container and volume %s there", h, c.inv.Path, AgentName))
 	}
 	return true, nil
+}
+
+// sweep deletes what the agents of hosts that were refused by this command have said since: a word that was under way then
+// arrives before the doors are closed. What it leaves behind, the next command that finds it deletes.
+func (c *Cluster) sweep(ctx context.Context) {
+	hosts := c.refused
+	if c.refused = nil; len(hosts) == 0 {
+		return
+	}
+	snap, err := c.Dump(ctx)
+	if err != nil {
+		return
+	}
+	var t store.Txn
+	for _, p := range snap.Pairs {
+		if slices.Contains(hosts, ledger.Owner(p.Key)) {
+			t.Deletes = append(t.Deletes, p.Key)
+		}
+	}
+	if len(t.Deletes) > 0 {
+		_, _ = c.store.Commit(ctx, t)
+	}
 }
 
 // gone lists the hosts that the store knows and the inventory does not, sorted.
