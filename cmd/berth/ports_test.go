@@ -22,7 +22,8 @@ import (
 )
 
 // portsFile has a service on host1 and host2 that says who answers and whom it sees; told to stop, it ends when it has
-// answered all calls, and was found without any several times, as a list of connections that change may lack one (8000 is 1F40, 01 an open connection, 03 one that is being opened), and is well unless /sick is there.
+// answered all calls, and was found without any several times, as a list of connections that change may lack one (8000 is 1F40,
+// 01 an open connection, 03 one that is being opened), and is well unless /sick is there.
 const portsFile = `
 services:
   web:

@@ -31,15 +31,10 @@ func commitCommand(s *settings) *cli.Command {
 // commit makes an image on the container's host; "push" and "up" bring it elsewhere as they do with any.
 func commit(ss *session) error {
 	c := ss.c
-	t, err := ss.target(c.Args().First(), c.Int("index"))
+	ct, err := ss.chosen()
 	if err != nil {
 		return err
 	}
-	list, err := ss.matching(c.Context, t, false)
-	if err != nil {
-		return err
-	}
-	ct := list[0]
 	ev := progress.Event{ID: "Container " + ct.Name, Host: ct.Host, Text: "Committing"}
 	ss.display.Event(ev)
 	ev.Status, ev.Text = progress.Done, "Committed"

@@ -145,15 +145,10 @@ func exportCommand(s *settings) *cli.Command {
 
 func export(ss *session) error {
 	c := ss.c
-	t, err := ss.target(c.Args().First(), c.Int("index"))
+	ct, err := ss.chosen()
 	if err != nil {
 		return err
 	}
-	list, err := ss.matching(c.Context, t, false)
-	if err != nil {
-		return err
-	}
-	ct := list[0]
 	if dryRun(c) {
 		fmt.Fprintf(ss.env.Stdout, "export %s%s\n", ct.Name, ss.on(ct.Host))
 		return nil

@@ -33,6 +33,19 @@ func (ss *session) target(word string, index int) (target, error) {
 	return t, nil
 }
 
+// chosen is the container that the first argument and --index mean, whether it runs or not.
+func (ss *session) chosen() (placement.Container, error) {
+	t, err := ss.target(ss.c.Args().First(), ss.c.Int("index"))
+	if err != nil {
+		return placement.Container{}, err
+	}
+	list, err := ss.matching(ss.c.Context, t, false)
+	if err != nil {
+		return placement.Container{}, err
+	}
+	return list[0], nil
+}
+
 // matching lists the containers that a target means, on whatever hosts: replicas by number, then one-offs. With running
 // set, only those that run.
 func (ss *session) matching(ctx context.Context, t target, running bool) ([]placement.Container, error) {
