@@ -28,6 +28,7 @@ const portsFile = `
 services:
   web:
     image: berth-lab/busybox:1
+    stop_signal: SIGTERM # the image has SIGKILL
     command:
       - sh
       - -c

@@ -13,8 +13,8 @@ import (
 // Flows says which flows are to be forgotten, so that their next packet is judged anew.
 type Flows struct {
 	Gone map[netip.AddrPort]bool // backends that do not run any more: all their flows
-	// Left are backends that run and get nothing new: their UDP flows, which have no end, and TCP ones that were asked for and not
-	// answered, as the caller asks again a second later.
+	// Left are backends that run and get nothing new: their UDP flows only, as such have no end. A TCP one that was asked for and
+	// is not answered stays, too: it is answered while the table is read, and would be cut off.
 	Left   map[netip.AddrPort]bool
 	Opened map[uint16]bool // UDP ports that are answered only now: what came there before went nowhere
 	// Kept, where it is not nil, are the backends that run, to which alone flows may lead in the Subnets.
@@ -40,15 +40,7 @@ func (f Flows) MatchConntrackFlow(c *netlink.ConntrackFlow) bool {
 	if f.Kept != nil && !f.Kept[backend] && slices.ContainsFunc(f.Subnets, func(n netip.Prefix) bool { return n.Contains(backend.Addr()) }) {
 		return true
 	}
-	return f.Gone[backend] || f.Left[backend] && (c.Forward.Protocol == unix.IPPROTO_UDP || unanswered(c))
-}
-
-// synSent is TCP_CONNTRACK_SYN_SENT (linux/netfilter/nf_conntrack_tcp.h).
-const synSent = 1
-
-func unanswered(c *netlink.ConntrackFlow) bool {
-	tcp, ok := c.ProtoInfo.(*netlink.ProtoInfoTCP)
-	return ok && tcp.State == synSent
+	return f.Gone[backend] || c.Forward.Protocol == unix.IPPROTO_UDP && f.Left[backend]
 }
 
 func addrPort(ip net.IP, port uint16) netip.AddrPort {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestOfABackendThatIsLeftOnlyWhatIsNotUnderWayIsForgotten(t *testing.T) {
-	const established = 3
+func TestOfABackendThatIsLeftOnlyWhatHasNoEndIsForgotten(t *testing.T) {
+	const synSent, established = 1, 3 // TCP_CONNTRACK_… (linux/netfilter/nf_conntrack_tcp.h)
 	backend := netip.MustParseAddrPort("10.1.0.2:8000")
 	f := Flows{Left: map[netip.AddrPort]bool{backend: true}}
 	for name, c := range map[string]struct {
@@ -19,9 +19,8 @@ func TestOfABackendThatIsLeftOnlyWhatIsNotUnderWayIsForgotten(t *testing.T) {
 		want     bool
 	}{
 		"UDP":                   {unix.IPPROTO_UDP, nil, true},
-		"TCP, asked for":        {unix.IPPROTO_TCP, &netlink.ProtoInfoTCP{State: synSent}, true},
+		"TCP, asked for":        {unix.IPPROTO_TCP, &netlink.ProtoInfoTCP{State: synSent}, false},
 		"TCP, established":      {unix.IPPROTO_TCP, &netlink.ProtoInfoTCP{State: established}, false},
-		"TCP, nothing is known": {unix.IPPROTO_TCP, nil, false},
 	} {
 		flow := &netlink.ConntrackFlow{
 			Forward:   netlink.IPTuple{Protocol: c.protocol, DstIP: net.IPv4(10, 0, 0, 1), DstPort: 80},
