@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/moby/term"
 	"github.com/urfave/cli/v2"
@@ -146,21 +147,35 @@ func newApp(s *settings) *cli.App {
 		Action: func(c *cli.Context) error {
 			switch {
 			case c.Args().Present():
-				return unknownCommand(c.App, c.Args().First())
+				return unknownCommand("", c.App.Commands, c.Args().First())
 			case c.Bool("version"):
 				return s.printVersion("", false)
 			}
 			return cli.ShowAppHelp(c)
 		},
 	}
-	for _, c := range app.Commands {
+	app.CustomAppHelpTemplate = s.call.name // see printHelp
+	setUp(app.Commands, s.call.name)
+	return app
+}
+
+// setUp fills in what all commands have in common; called is what is typed before their names.
+func setUp(commands []*cli.Command, called string) {
+	for _, c := range commands {
 		c.UseShortOptionHandling = true
 		c.OnUsageError = usageError
 		c.HideHelpCommand = true
-		c.CustomHelpTemplate = literal(commandHelp(s.call.name, c))
+		c.CustomHelpTemplate = called // see printHelp
+		setUp(c.Subcommands, called+" "+c.Name)
+		if len(c.Subcommands) > 0 && c.Action == nil {
+			c.Action = func(ctx *cli.Context) error {
+				if ctx.Args().Present() {
+					return unknownCommand(c.Name, c.Subcommands, ctx.Args().First())
+				}
+				return cli.ShowSubcommandHelp(ctx)
+			}
+		}
 	}
-	app.CustomAppHelpTemplate = literal(appHelp(s.call.name, app))
-	return app
 }
 
 const description = `Run a docker-compose file: on one host like docker compose, on many with
@@ -168,26 +183,27 @@ hosts.yml beside the file, or -i FILE: the same commands, over a cluster.`
 
 func usageError(c *cli.Context, err error, _ bool) error {
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != c.App.Name {
-		return fmt.Errorf("%s: %w; \"berth %s --help\" lists the options", c.Command.Name, err, c.Command.Name)
+		name := strings.TrimPrefix(c.Command.HelpName, c.App.Name+" ") // "store backup"
+		return fmt.Errorf("%s: %w; \"berth %s --help\" lists the options", name, err, name)
 	}
 	return fmt.Errorf("%w; \"berth --help\" lists the options", err)
 }
 
-func unknownCommand(app *cli.App, name string) error {
-	return fmt.Errorf("unknown command %q; \"berth --help\" lists them%s", name, didYouMean(app, name))
-}
-
-func didYouMean(app *cli.App, name string) string {
+// unknownCommand is the error about a word that names no command, or none of those that the command "of" consists of.
+func unknownCommand(of string, commands []*cli.Command, name string) error {
+	if of != "" {
+		of += " "
+	}
 	best, at := "", len(name)/3+1 // one slip of the keyboard in a short word, some in a long one
-	for _, c := range app.Commands {
+	for _, c := range commands {
 		if d := distance(c.Name, name); !c.Hidden && d < at {
 			best, at = c.Name, d
 		}
 	}
-	if best == "" {
-		return ""
+	if best != "" {
+		best = ", did you mean \"berth " + of + best + "\"?"
 	}
-	return ", did you mean \"berth " + best + "\"?"
+	return fmt.Errorf("unknown command %q; \"berth %s--help\" lists them%s", of+name, of, best)
 }
 
 // distance is the edit distance (insert, delete, replace) of two short words.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -11,20 +12,39 @@ import (
 // helpWidth is where help texts are wrapped, in cells: the narrowest terminal in use.
 const helpWidth = 80
 
+// The library fills templates. Ours are only the words that were typed before the command's name, and the text is written
+// when somebody asks for it.
+func init() { cli.HelpPrinter = printHelp }
+
+func printHelp(w io.Writer, called string, of any) {
+	switch of := of.(type) {
+	case *cli.App:
+		_, _ = io.WriteString(w, appHelp(called, of))
+	case *cli.Command:
+		_, _ = io.WriteString(w, commandHelp(called, of))
+	}
+}
+
 func helpCommand(s *settings) *cli.Command {
 	return &cli.Command{
 		Name: "help", Usage: "explain a command", ArgsUsage: "[COMMAND]",
 		Action: func(c *cli.Context) error {
-			name := c.Args().First()
-			if name == "" {
+			if !c.Args().Present() {
 				return cli.ShowAppHelp(c)
 			}
-			cmd := c.App.Command(name)
-			if cmd == nil {
-				return unknownCommand(c.App, name)
+			var of []string
+			var found *cli.Command
+			commands := c.App.Commands
+			for _, name := range c.Args().Slice() {
+				i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(name) })
+				if i < 0 {
+					return unknownCommand(strings.Join(of, " "), commands, name)
+				}
+				found = commands[i]
+				of, commands = append(of, found.Name), found.Subcommands
 			}
-			_, err := fmt.Fprint(s.env.Stdout, commandHelp(s.call.name, cmd))
-			return err
+			printHelp(s.env.Stdout, found.CustomHelpTemplate, found)
+			return nil
 		},
 	}
 }
@@ -182,9 +202,4 @@ func wrap(text string, width int) []string {
 		line = strings.TrimPrefix(line+" "+word, " ")
 	}
 	return append(lines, line)
-}
-
-// literal makes a template that gives the text as it is.
-func literal(text string) string {
-	return strings.ReplaceAll(text, "{{", `{{"{{"}}`)
 }

@@ -55,3 +55,29 @@ func TestEveryCommandIsExplainedWithinTheWidthOfATerminal(t *testing.T) {
 		}
 	}
 }
+
+func TestHelpOfACommandOfACommand(t *testing.T) {
+	for _, args := range [][]string{{"store", "backup", "--help"}, {"help", "store", "backup"}} {
+		var out, said strings.Builder
+		if code := Main(append([]string{"berth"}, args...), Env{Stdout: &out, Stderr: &said}); code != 0 {
+			t.Fatalf("%v: exit code %d: %s", args, code, said.String())
+		}
+		if want := "Usage:  berth store backup FILE|-\n\nWrite all that"; !strings.HasPrefix(out.String(), want) {
+			t.Errorf("%v prints\n%s", args, out.String())
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"store", "bakup"}, `berth: unknown command "store bakup"; "berth store --help" lists them, did you mean "berth store backup"?`},
+		{[]string{"help", "store", "bakup"}, `berth: unknown command "store bakup"; "berth store --help" lists them, did you mean "berth store backup"?`},
+		{[]string{"store", "backup", "--far"}, `berth: store backup: flag provided but not defined: -far; "berth store backup --help" lists the options`},
+	} {
+		var out, said strings.Builder
+		code := Main(append([]string{"berth"}, c.args...), Env{Stdout: &out, Stderr: &said})
+		if code != 1 || strings.TrimSpace(said.String()) != c.want {
+			t.Errorf("%v: exit code %d, %s", c.args, code, said.String())
+		}
+	}
+}

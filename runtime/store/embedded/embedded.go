@@ -25,6 +25,7 @@ import (
 
 	"berth/runtime/identity"
 	"berth/runtime/store"
+	_ "berth/runtime/store/embedded/uncounted"
 )
 
 // ErrDataGone says that the other members know this one, but its data folder is empty: it cannot take up where it was.
