@@ -29,7 +29,7 @@ type observer struct {
 
 	mu      sync.Mutex
 	seq     uint64
-	latest  map[string]uint64 // container ID → sequence of its last event
+	latest  map[string]uint64 // container ID → sequence of its last event; of one that is gone, until a listing lacks it
 	seen    map[string]seen   // by container ID
 	changed bool
 	resync  bool            // the event stream was opened anew
@@ -127,8 +127,7 @@ func (o *observer) container(ctx context.Context, ev engine.Event) {
 	case "die", "pause":
 		o.set(ev.ID, seen{name: ev.Name})
 	case "destroy":
-		delete(o.seen, ev.ID)
-		delete(o.latest, ev.ID)
+		delete(o.seen, ev.ID) // a listing that is under way may still have it
 		o.changed, o.freed = true, true
 		o.poke()
 	case "health_status":
@@ -235,10 +234,10 @@ func (o *observer) list(ctx context.Context) ([]engine.ContainerInfo, error) {
 	for id := range o.seen {
 		if !there[id] && o.latest[id] <= began {
 			delete(o.seen, id)
-			delete(o.latest, id)
 			o.changed = true
 		}
 	}
+	maps.DeleteFunc(o.latest, func(id string, last uint64) bool { return !there[id] && last <= began })
 	o.poke()
 	return all, nil
 }

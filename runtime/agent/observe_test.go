@@ -142,6 +142,26 @@ func TestAListingDoesNotOverruleWhatHappenedMeanwhile(t *testing.T) {
 	expectStates(t, o, map[string]ledger.State{"web-1": {Running: true}})
 }
 
+func TestAListingDoesNotBringBackWhatWentMeanwhile(t *testing.T) {
+	e := &inspected{listed: []engine.ContainerInfo{{ID: "1", Name: "web-1", State: "running"}}}
+	o := newObserver(e, slog.New(slog.DiscardHandler))
+	e.during = func() {
+		happened(o, "die")
+		happened(o, "destroy")
+	}
+	if _, err := o.list(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expectStates(t, o, map[string]ledger.State{})
+	e.listed, e.during = nil, nil
+	if _, err := o.list(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(o.latest) != 0 {
+		t.Errorf("of a container that is gone is remembered: %v", o.latest)
+	}
+}
+
 func TestOfTwoContainersWithOneNameTheRunningOneCounts(t *testing.T) {
 	e := &inspected{listed: []engine.ContainerInfo{{ID: "1", Name: "web-1", State: "exited"}, {ID: "2", Name: "web-1", State: "running", Health: "healthy"}}}
 	o := newObserver(e, slog.New(slog.DiscardHandler))
