@@ -124,8 +124,12 @@ func (o *observer) container(ctx context.Context, ev engine.Event) {
 	o.seq++
 	o.latest[ev.ID] = o.seq
 	switch action {
-	case "die", "pause":
+	case "die":
 		o.set(ev.ID, seen{name: ev.Name})
+	case "pause": // it keeps its addresses
+		s := o.seen[ev.ID]
+		s.name, s.state = ev.Name, ledger.State{}
+		o.set(ev.ID, s)
 	case "destroy":
 		delete(o.seen, ev.ID) // a listing that is under way may still have it
 		o.changed, o.freed = true, true

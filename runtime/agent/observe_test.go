@@ -142,6 +142,24 @@ func TestAListingDoesNotOverruleWhatHappenedMeanwhile(t *testing.T) {
 	expectStates(t, o, map[string]ledger.State{"web-1": {Running: true}})
 }
 
+func TestAContainerThatIsPausedKeepsItsPlace(t *testing.T) {
+	at := map[string]engine.Address{"net": {NetworkID: "n"}}
+	e := &inspected{answers: make(chan engine.State, 1)}
+	o := newObserver(e, slog.New(slog.DiscardHandler))
+	e.answers <- engine.State{ID: "1", Name: "web-1", Status: "running", Running: true, Networks: at}
+	happened(o, "start")
+	o.wg.Wait()
+	happened(o, "pause")
+	news := o.take()
+	if news.containers["web-1"].Running || len(news.joined["web-1"].networks) != 1 {
+		t.Errorf("paused: %+v on %v; want it not to serve, and on its network", news.containers["web-1"], news.joined["web-1"].networks)
+	}
+	happened(o, "die")
+	if got := o.take().joined["web-1"].networks; got != nil {
+		t.Errorf("dead: on %v", got)
+	}
+}
+
 func TestAListingDoesNotBringBackWhatWentMeanwhile(t *testing.T) {
 	e := &inspected{listed: []engine.ContainerInfo{{ID: "1", Name: "web-1", State: "running"}}}
 	o := newObserver(e, slog.New(slog.DiscardHandler))
