@@ -87,7 +87,7 @@ func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in
 		publish: newPublisher(log), observe: newObserver(e, log),
 		memory:  recall(""),
 		updates: make(chan update, 256), results: make(chan result), slots: make(chan struct{}, jobLimit),
-		nets: map[string]*network{}, zones: map[string]bool{}, warned: map[string]bool{}, paths: paths{timer: time.NewTimer(time.Hour)},
+		nets: map[string]*network{}, zones: map[string]bool{}, warned: map[string]bool{}, paths: newPaths(net),
 		rejoined: map[[2]string]time.Time{}}
 }
 

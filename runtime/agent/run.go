@@ -56,7 +56,8 @@ func Run(ctx context.Context, c Config) error {
 	return run(ctx, c, e, way, DefaultFiles(), log)
 }
 
-// RunWith is Run with the outside handed in, and without a shortcut. It works on the network namespace of the calling thread.
+// RunWith is Run with the outside handed in, and without a shortcut. It works on the network namespace of the calling thread,
+// but for what it finds out about paths to other hosts: that begins in the process's own.
 func RunWith(ctx context.Context, c Config, e Engine, files Files, log *slog.Logger) error {
 	return run(ctx, c, e, nil, files, log)
 }

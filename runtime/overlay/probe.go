@@ -40,6 +40,8 @@ type Answer struct {
 	MTU   int  // of the path, bytes of the underlay, at most Target.Full; 0 when nothing was heard
 	// Miscomputed says that checksums which are left to the network card are wrong when they arrive.
 	Miscomputed bool
+	// Gone says that this host's bridge was not there to ask from: somebody has just removed it. Nothing was found out.
+	Gone bool
 }
 
 const (
@@ -72,6 +74,10 @@ func Probe(ctx context.Context, targets []Target) ([]Answer, error) {
 				return
 			}
 			defer sem.Release(1)
+			if p.gone[i] {
+				answers[i].Gone = true
+				return
+			}
 			answers[i] = p.target(ctx, i, t)
 			if answers[i].Heard {
 				answers[i].Miscomputed = p.checks[i].miscomputed(ctx, firstWait)
@@ -88,6 +94,7 @@ type prober struct {
 	in     int                   // packet socket
 	heard  []chan struct{}       // by target, of size 1
 	checks []*checker            // by target
+	gone   []bool                // by target: its bridge is not there
 	who    map[question]int
 	closed chan struct{}
 	done   chan struct{}
@@ -110,20 +117,6 @@ func newProber(targets []Target) (p *prober, err error) {
 			err = fmt.Errorf("overlay: probe paths: %w", err)
 		}
 	}()
-	for i, t := range targets {
-		bridge, err := net.InterfaceByName(BridgeName(t.VNI))
-		if err != nil {
-			return p, err
-		}
-		p.who[question{bridge.Index, t.IP, t.From, t.MAC}] = i
-		p.heard = append(p.heard, make(chan struct{}, 1))
-		p.checks = append(p.checks, newChecker(t))
-		if p.out[t.VTEP.Is6()] == nil {
-			if p.out[t.VTEP.Is6()], err = openUnfragmented(t.VTEP.Is6()); err != nil {
-				return p, err
-			}
-		}
-	}
 	// The packets are read without blocking for longer than it takes to notice the end.
 	if p.in, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(ethARP)); err != nil {
 		return p, err
@@ -132,8 +125,40 @@ func newProber(targets []Target) (p *prober, err error) {
 	if err := unix.SetsockoptTimeval(p.in, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
 		return p, err
 	}
+	for i, t := range targets {
+		bridge, err := indexByName(p.in, BridgeName(t.VNI))
+		gone := errors.Is(err, unix.ENODEV)
+		p.gone = append(p.gone, gone)
+		p.heard = append(p.heard, make(chan struct{}, 1))
+		if gone {
+			p.checks = append(p.checks, nil)
+			continue
+		}
+		if err != nil {
+			return p, err
+		}
+		p.who[question{bridge, t.IP, t.From, t.MAC}] = i
+		p.checks = append(p.checks, newChecker(t))
+		if p.out[t.VTEP.Is6()] == nil {
+			if p.out[t.VTEP.Is6()], err = openUnfragmented(t.VTEP.Is6()); err != nil {
+				return p, err
+			}
+		}
+	}
 	go p.listen()
 	return p, nil
+}
+
+// indexByName is a link's index, in the network namespace of the socket.
+func indexByName(socket int, name string) (int, error) {
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.IoctlIfreq(socket, unix.SIOCGIFINDEX, request); err != nil {
+		return 0, fmt.Errorf("index of %s: %w", name, err)
+	}
+	return int(request.Uint32()), nil
 }
 
 // openUnfragmented opens a UDP socket whose datagrams are never cut in pieces, whatever the kernel believes of the path.

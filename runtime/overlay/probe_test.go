@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -125,6 +126,22 @@ func TestWhatTheRouteSaysLess(t *testing.T) {
 		must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: eth0.Attrs().Index, Dst: &net.IPNet{IP: to.AsSlice(), Mask: net.CIDRMask(32, 32)}, MTU: 4000}))
 		if mtu, err := o.RouteMTU(to); err != nil || mtu != 4000 {
 			t.Errorf("by the route: %d, %v", mtu, err)
+		}
+	})
+}
+
+func TestABridgeThatIsNotThereKeepsNoOtherFromBeingAsked(t *testing.T) {
+	w := probed(t, 2)
+	a, b := w.hosts[0], w.hosts[1]
+	stands := Target{VNI: testVNI, VTEP: b.addr, MAC: BridgeMAC(b.name, testVNI), IP: w.gateway(b),
+		From: netip.MustParseAddr("10.128.200.100"), Own: BridgeMAC(a.name, testVNI), Full: 9000}
+	removed := stands
+	removed.VNI++
+	inside(t, a.ns, func() {
+		answers, err := Probe(t.Context(), []Target{removed, stands})
+		must(t, err)
+		if want := []Answer{{Gone: true}, {Heard: true, MTU: 9000}}; !slices.Equal(answers, want) {
+			t.Errorf("%+v, want %+v", answers, want)
 		}
 	})
 }
