@@ -41,7 +41,7 @@ func (h heard) hear(now time.Time, s wireguard.PeerStatus) heard {
 	if s.Handshake != h.handshake {
 		h.handshake, h.shaken = s.Handshake, now
 		if !known {
-			h.shaken = s.Handshake
+			h.shaken = now.Add(s.Handshake.Sub(now)) // by the monotonic clock from here on
 		}
 	}
 	if !known || s.Received != h.received {

@@ -73,6 +73,22 @@ func TestAClockThatIsSetMakesNoHostSilent(t *testing.T) {
 	}
 }
 
+// The first look after the agent was started: what the device says of a handshake is the wall clock's.
+func TestAClockThatIsSetAfterTheFirstLookMakesNoHostSilent(t *testing.T) {
+	began := time.Now()
+	status := wireguard.PeerStatus{Handshake: began.Add(-10 * time.Second).Round(0), Received: 92, Sent: 180}
+	h := heard{}.hear(began, status)
+	if !began.Add(6*time.Minute).After(h.shaken) || h.silent(began.Add(time.Minute), status) || !h.silent(began.Add(6*time.Minute), status) {
+		t.Errorf("a handshake 10 s before %s counts as one of %s", began, h.shaken)
+	}
+	if !strings.Contains(h.shaken.String(), "m=") {
+		t.Errorf("%s is of the wall clock, which may be set", h.shaken)
+	}
+	if h := (heard{}).hear(began, wireguard.PeerStatus{}); !h.shaken.IsZero() {
+		t.Errorf("no handshake counts as one of %s", h.shaken)
+	}
+}
+
 func TestAHostThatGoesAwaySilentIsNotSaidToBeReachedAgain(t *testing.T) {
 	s, begin := newSealed(t), time.Now()
 	var log bytes.Buffer
