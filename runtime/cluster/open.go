@@ -3,10 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
-	"net"
-	"net/url"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"berth/runtime/engine"
@@ -198,51 +195,4 @@ func (c *Cluster) agentsCluster(ctx context.Context) (string, error) {
 		}
 	}
 	return "", nil
-}
-
-// directTime is how long the direct way to a member's port may take before the relay is used: far more than a LAN's
-// or VPN's round trip, and little beside the 50–100 ms that an exec costs.
-const directTime = 300 * time.Millisecond
-
-// dialer reaches a member's port directly where that is open, and else through an exec in the agent of a host that
-// answers.
-func (c *Cluster) dialer(a *Access) func(ctx context.Context, addr string) (net.Conn, error) {
-	return func(ctx context.Context, addr string) (net.Conn, error) {
-		d := net.Dialer{Timeout: directTime}
-		conn, err := d.DialContext(ctx, "tcp", addr)
-		if err == nil || ctx.Err() != nil {
-			return conn, err
-		}
-		errs := []error{err}
-		for _, host := range c.relayHosts(a, addr) {
-			conn, err := c.engines[host].ExecStream(ctx, AgentName, []string{"/berth", "agent", "relay", addr})
-			if err == nil {
-				return conn, nil
-			}
-			errs = append(errs, err)
-		}
-		return nil, errors.Join(errs...)
-	}
-}
-
-// relayHosts are the hosts to try a relay on: the member itself first, then the other members, then any: the member may
-// be on a host that is no longer in the inventory.
-func (c *Cluster) relayHosts(a *Access, addr string) []string {
-	var first, rest []string
-	for i, m := range a.Members {
-		if c.engines[m] == nil {
-			continue
-		}
-		if u, err := url.Parse(a.Endpoints[i]); err == nil && u.Host == addr {
-			first = append(first, m)
-		} else {
-			rest = append(rest, m)
-		}
-	}
-	for _, h := range c.inv.Hosts {
-		if !slices.Contains(a.Members, h.Name) {
-			rest = append(rest, h.Name)
-		}
-	}
-	return append(first, rest...)
 }
