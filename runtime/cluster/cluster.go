@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,8 +35,9 @@ type Cluster struct {
 	inv     *placement.Inventory
 	opts    Options
 	engines map[string]*engine.Engine
-	access  *Access     // how the store is reached; nil until opened, and on one host
-	store   store.Store // nil until opened, and on one host
+	access  *Access                // how the store is reached; nil until opened, and on one host
+	reached atomic.Pointer[Access] // the same for the connections to the embedded store, which are made at any time
+	store   store.Store            // nil until opened, and on one host
 	lock    *ProjectLock
 	view    *ledger.View                  // of the last Observe
 	warned  bool                          // of the authority's end

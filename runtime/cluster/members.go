@@ -211,9 +211,12 @@ func (c *Cluster) storeURLs(ctx context.Context, h placement.InventoryHost) (cli
 
 // follow takes over where the store's members are, for this command and for the next.
 func (c *Cluster) follow(m ledger.Membership) error {
-	if !c.access.Follow(m) {
+	now := *c.access // connections to the members before are under way, and look at it
+	if !now.Follow(m) {
 		return nil
 	}
+	c.access = &now
+	c.reached.Store(&now)
 	c.cache(c.access)
 	members, ok := etcd.MembersOf(c.store)
 	if !ok {

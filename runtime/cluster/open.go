@@ -26,7 +26,8 @@ var ErrNoCluster = errors.New("no host of the inventory has a berth agent yet; \
 // Open reaches the store. With bootstrap set, a cluster that does not exist yet is made: an agent on each host, and
 // the store; else that is ErrNoCluster.
 func (c *Cluster) Open(ctx context.Context, bootstrap bool) error {
-	if !c.inv.Cluster() || c.store != nil {
+	// What Warm has begun is taken over below; until it has ended, the store is its own.
+	if !c.inv.Cluster() || c.opened == nil && c.store != nil {
 		return nil
 	}
 	if !c.embedded() {
@@ -119,7 +120,8 @@ func (c *Cluster) tryOpen(ctx context.Context, a *Access, timeout time.Duration)
 			return err
 		}
 		cfg.TLS = tc
-		cfg.Dial = c.dialer(a)
+		c.reached.Store(a)
+		cfg.Dial = c.dial
 	}
 	st, err := etcd.Open(ctx, cfg)
 	if err != nil {

@@ -16,25 +16,23 @@ import (
 // or VPN's round trip, and little beside the 50–100 ms that an exec costs.
 const directTime = 300 * time.Millisecond
 
-// dialer reaches a member's port directly where that is open, and else through an exec in the agent of a host that
+// dial reaches a member's port directly where that is open, and else through an exec in the agent of a host that
 // answers.
-func (c *Cluster) dialer(a *Access) func(ctx context.Context, addr string) (net.Conn, error) {
-	return func(ctx context.Context, addr string) (net.Conn, error) {
-		d := net.Dialer{Timeout: directTime}
-		conn, err := d.DialContext(ctx, "tcp", addr)
-		if err == nil || ctx.Err() != nil {
-			return conn, err
-		}
-		errs := []error{err}
-		for _, host := range c.relayHosts(a, addr) {
-			conn, err := c.engines[host].ExecStream(ctx, AgentName, []string{"/berth", "agent", "relay", addr})
-			if err == nil {
-				return &relayed{conn, host}, nil
-			}
-			errs = append(errs, err)
-		}
-		return nil, errors.Join(errs...)
+func (c *Cluster) dial(ctx context.Context, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: directTime}
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err == nil || ctx.Err() != nil {
+		return conn, err
 	}
+	errs := []error{err}
+	for _, host := range c.relayHosts(c.reached.Load(), addr) {
+		conn, err := c.engines[host].ExecStream(ctx, AgentName, []string{"/berth", "agent", "relay", addr})
+		if err == nil {
+			return &relayed{conn, host}, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
 }
 
 // relayed is a connection through a relay. One that reaches nobody is there before it finds that out.
