@@ -64,7 +64,7 @@ func (c *Cluster) Open(ctx context.Context, bootstrap bool) error {
 	if err := c.openMembers(ctx, snaps, a); err != nil {
 		return err
 	}
-	c.cache(a)
+	c.cache(c.access)
 	return nil
 }
 
@@ -72,7 +72,7 @@ func (c *Cluster) Open(ctx context.Context, bootstrap bool) error {
 func (c *Cluster) tryAll(ctx context.Context, all []*Access, timeout time.Duration) bool {
 	for _, a := range all {
 		if c.tryOpen(ctx, a, timeout) == nil {
-			c.cache(a)
+			c.cache(c.access)
 			return true
 		}
 	}

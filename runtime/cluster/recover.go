@@ -128,7 +128,7 @@ func (c *Cluster) goOnAlone(ctx context.Context, r *Recovery) error {
 		return fmt.Errorf("the store on host %s does not serve within %s: %w; look at \"docker logs %s\" there, and run the same command again",
 			r.Keep, aloneTime, err, AgentName)
 	}
-	c.cache(&a)
+	c.cache(c.access)
 	view, err := c.View(ctx)
 	if err != nil {
 		return err
@@ -215,7 +215,7 @@ func (c *Cluster) beginAnew(ctx context.Context, r *Recovery) error {
 		return fmt.Errorf("the new store on %s does not serve within %s: %w; look at \"docker logs %s\" there, and run \"berth up\"",
 			strings.Join(a.Members, ", "), aloneTime, err, AgentName)
 	}
-	c.cache(a)
+	c.cache(c.access)
 	return c.markLost(ctx)
 }
 

@@ -38,12 +38,24 @@ func TestAStoreThatIsBeingOpenedIsTakenOverWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.cache(&Access{Endpoints: []string{own.ClientURL}, CA: read(own.CAFile), Cert: read(own.CertFile), Key: read(own.KeyFile)})
+	old := Access{Endpoints: []string{own.ClientURL}, CA: read(own.CAFile), Cert: read(own.CertFile), Key: read(own.KeyFile)}
+	c.cache(&old)
 	c.Warm(t.Context(), true)
 	if err := c.Open(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	if c.opened != nil || len(c.access.Members) != 1 || c.access.Members[0] != "a" {
 		t.Errorf("taken over before it was open: members %v", c.access.Members)
+	}
+	again, err := Connect(inv, Options{CacheDir: t.TempDir(), Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if !again.tryAll(t.Context(), []*Access{&old}, time.Minute) {
+		t.Fatal("the store is not opened")
+	}
+	if a := again.cached(); a == nil || len(a.Members) != 1 {
+		t.Errorf("the next command does not know the members: %+v", a)
 	}
 }
