@@ -118,6 +118,36 @@ func TestAResolverIsAskedOnceForWhatItLetsRemember(t *testing.T) {
 	}
 }
 
+// Cookies (RFC 7873) are between two: a client drops an answer with another's.
+func TestWhatIsBetweenAClientAndItsServerGoesNoFurther(t *testing.T) {
+	asked, told := make(chan dns.EDNS0, 10), []dns.EDNS0{}
+	up := serveUpstream(t, "127.9.0.10", func(tcp bool, q *dns.Msg) *dns.Msg {
+		m := answering("198.51.100.10")(tcp, q)
+		m.SetEdns0(1232, false)
+		if opt := q.IsEdns0(); opt != nil {
+			for _, o := range opt.Option {
+				asked <- o
+			}
+			m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0123456789abcdef0123456789abcdef"}}
+		}
+		return m
+	})
+	s := listening(t, resolvConf(t, up.addr))
+	for range 2 { // the second is answered from memory
+		q := new(dns.Msg).SetQuestion("www.example.com.", dns.TypeA).SetEdns0(1232, false)
+		q.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "fedcba9876543210"}}
+		m := s.answer(t.Context(), "front", netip.MustParseAddr("127.1.0.1"), q)
+		if m.IsEdns0() == nil || text(m)[:23] != "NOERROR 198.51.100.10 t" {
+			t.Errorf("answer %s", m)
+			continue
+		}
+		told = append(told, m.IsEdns0().Option...)
+	}
+	if len(asked)+len(told) > 0 {
+		t.Errorf("the resolver was handed %d cookies, the client %v", len(asked), told)
+	}
+}
+
 // Engines ask the next name server of a container when one refuses (libnetwork: SERVFAIL and REFUSED, not NXDOMAIN).
 func TestAContainerWithItsOwnNameServersIsSentOnToThem(t *testing.T) {
 	up := serveUpstream(t, "127.9.0.9", answering("198.51.100.9"))

@@ -158,6 +158,7 @@ func byHealth(list []*resolver) []*resolver {
 func (r *resolver) exchange(ctx context.Context, q *dns.Msg, limit time.Duration) *dns.Msg {
 	query := q.Copy()
 	query.Id = dns.Id() // not the client's, which it may choose badly
+	hopOnly(query)
 	var cut *dns.Msg
 	for _, network := range []string{"udp", "tcp"} {
 		client := dns.Client{Net: network, Timeout: limit, UDPSize: maxUDP}
@@ -166,10 +167,18 @@ func (r *resolver) exchange(ctx context.Context, q *dns.Msg, limit time.Duration
 			return cut
 		}
 		answer.Id = q.Id
+		hopOnly(answer)
 		if !answer.Truncated {
 			return answer
 		}
 		cut = answer
 	}
 	return cut
+}
+
+// hopOnly takes off what is between two neighbours alone (RFC 6891 section 6.1.1): a cookie of this client's, or for it.
+func hopOnly(m *dns.Msg) {
+	if opt := m.IsEdns0(); opt != nil {
+		opt.Option = nil
+	}
 }
