@@ -197,6 +197,9 @@ func (c *Cluster) Observe(ctx context.Context, name string, project *placement.P
 	if err != nil {
 		return nil, err
 	}
+	if err := moved(c.inv, vteps(view)); err != nil {
+		return nil, err
+	}
 	snaps, err := c.Snapshots(ctx, q, view)
 	if err != nil {
 		return nil, err

@@ -141,6 +141,33 @@ func vteps(view *ledger.View) map[string]netip.Addr {
 	return out
 }
 
+// moved refuses an inventory that puts hosts of a cluster which stands at addresses of the other family. Tunnels would lead
+// nowhere while some hosts have moved and others have not; and what was made for IPv4 tunnels is too large for those over IPv6.
+// Names are not looked up for it.
+func moved(inv *placement.Inventory, settled map[string]netip.Addr) error {
+	for _, h := range inv.Hosts {
+		name := h.IP
+		if name == "" {
+			u, err := url.Parse(h.Address)
+			if err != nil {
+				continue
+			}
+			name = u.Hostname()
+		}
+		var now whereabouts
+		if addr, err := netip.ParseAddr(name); err == nil {
+			now.add(addr)
+		}
+		was := settled[h.Name]
+		if next := now.at(was.Is4()); was.IsValid() && next.IsValid() {
+			return fmt.Errorf("host %s is at %s in this cluster and at %s in %s: a cluster does not move between IPv4 and IPv6; "+
+				"write its old address (ip:), or end the cluster with it (\"berth down\" for each project, then remove container and volume %s on every host) "+
+				"and begin it with the new one by \"berth up\"", h.Name, was, next, inv.Path, AgentName)
+		}
+	}
+	return nil
+}
+
 // underlay is the address at which the other hosts reach a host.
 func (c *Cluster) underlay(ctx context.Context, h placement.InventoryHost) (netip.Addr, error) {
 	c.placing.Lock()

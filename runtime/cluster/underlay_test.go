@@ -78,3 +78,30 @@ func TestHostsAreAtAddressesOfOneFamily(t *testing.T) {
 		})
 	}
 }
+
+func TestAClusterThatStandsKeepsToItsFamily(t *testing.T) {
+	settled := map[string]netip.Addr{"a": netip.MustParseAddr("10.0.0.1"), "b": netip.MustParseAddr("10.0.0.2")}
+	for _, c := range []struct {
+		name     string
+		a, b     placement.InventoryHost
+		mentions string // "" where nothing is wrong
+	}{
+		{"as it was", placement.InventoryHost{IP: "10.0.0.1"}, placement.InventoryHost{Address: "tcp://10.0.0.2:2375"}, ""},
+		{"another address of the kind", placement.InventoryHost{IP: "10.0.7.1"}, placement.InventoryHost{Address: "ssh://root@10.0.7.2"}, ""},
+		{"names and sockets", placement.InventoryHost{Address: "ssh://node-a"}, placement.InventoryHost{Address: "unix:///run/docker.sock"}, ""},
+		{"ip: of the other", placement.InventoryHost{Address: "tcp://10.0.0.1:2375"}, placement.InventoryHost{Address: "tcp://10.0.0.2:2375", IP: "fd00::2"},
+			"host b is at 10.0.0.2 in this cluster and at fd00::2 in hosts.yml"},
+		{"address: of the other", placement.InventoryHost{Address: "tcp://[fd00::1]:2375"}, placement.InventoryHost{},
+			"host a is at 10.0.0.1 in this cluster and at fd00::1 in hosts.yml"},
+		{"an engine reached over IPv6, with an ip: that stays", placement.InventoryHost{Address: "tcp://[fd00::1]:2375", IP: "10.0.0.1"}, placement.InventoryHost{}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.a.Name, c.b.Name = "a", "b"
+			stranger := placement.InventoryHost{Name: "c", IP: "fd00::3"} // has no agent yet; oneFamily is about it
+			err := moved(&placement.Inventory{Path: "hosts.yml", Hosts: []placement.InventoryHost{c.a, c.b, stranger}}, settled)
+			if c.mentions == "" && err != nil || c.mentions != "" && (err == nil || !strings.Contains(err.Error(), c.mentions)) {
+				t.Errorf("got %v, want %q", err, c.mentions)
+			}
+		})
+	}
+}
