@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -46,13 +47,15 @@ func (w *world) killed(after time.Duration, args ...string) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), commandTime)
 	defer cancel()
 	cmd := w.command(ctx, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
 	kill := time.AfterFunc(after, func() { _ = cmd.Process.Kill() }) // it may just have ended
 	err := cmd.Wait()
 	if kill.Stop() && err != nil {
-		w.t.Fatalf("berth %v ended before it was killed: %v", args, err)
+		w.t.Fatalf("berth %v ended before it was killed: %v\n%s", args, err, out.String())
 	}
 }
 
