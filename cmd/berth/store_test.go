@@ -123,19 +123,27 @@ func zooKeeperServes(addr string) bool {
 	return bytes.Contains(answer, []byte("Mode:"))
 }
 
+// With a real Consul on the machine (see consultest.Program) it is that, else the fake.
 func TestAClusterOnAConsulThatIsThereAlready(t *testing.T) {
 	t.Parallel()
 	l := lab.Start(t, lab.Hosts(3), lab.CPUs(1), lab.Images("web", "busybox"))
 	h := l.Hosts()[0]
-	f := consultest.NewFakeAt(t, listen(t, h, h.Address()+":8500"))
-	f.Token = "known-to-nobody"
+	const token = "7d8e2f60-known-to-nobody"
+	if program := consultest.Program(); program != "" {
+		config := consultest.Config(t, h.Address(), [4]string{"8500", "8300", "8301", "8302"},
+			`acl { enabled = true, default_policy = "deny", tokens { initial_management = "`+token+`" } }`)
+		startOn(t, h, program, "agent", "-config-file", config)
+		consultest.Leads(t, h.Address()+":8500")
+	} else {
+		consultest.NewFakeAt(t, listen(t, h, h.Address()+":8500")).Token = token
+	}
 	w := newWorld(t, l, sample(t, "tutorial/docker-compose.yml"))
-	w.env = append(w.env, "CONSUL_HTTP_TOKEN="+f.Token, "BERTH_INVENTORY="+l.WriteInventory(t, func(i *lab.Inventory) {
+	w.env = append(w.env, "CONSUL_HTTP_TOKEN="+token, "BERTH_INVENTORY="+l.WriteInventory(t, func(i *lab.Inventory) {
 		i.Store = "consul://" + h.Address() + "/clusters/test"
 	}))
 	w.must("up", "-d")
 	names(t, w)
-	keepsToItself(t, w, f.Token)
+	keepsToItself(t, w, token)
 	w.must("down")
 	gone(t, w)
 }

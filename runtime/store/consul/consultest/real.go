@@ -49,24 +49,7 @@ func StartReal(t testing.TB, settings ...string) *Server {
 		_, p, _ := net.SplitHostPort(addrs[i])
 		return p
 	}
-	dir := t.TempDir()
-	config := filepath.Join(dir, "consul.hcl")
-	content := fmt.Sprintf(`
-server = true
-bootstrap_expect = 1
-node_name = "test"
-bind_addr = "127.0.0.1"
-client_addr = "127.0.0.1"
-data_dir = %q
-disable_update_check = true
-log_level = "warn"
-performance { raft_multiplier = 1 }
-connect { enabled = false }
-ports { http = %s, server = %s, serf_lan = %s, serf_wan = %s, dns = -1, grpc = -1, grpc_tls = -1 }
-%s`, filepath.Join(dir, "data"), port(0), port(1), port(2), port(3), strings.Join(settings, "\n"))
-	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	config := Config(t, "127.0.0.1", [4]string{port(0), port(1), port(2), port(3)}, settings...)
 	s := &Server{addr: addrs[0], Process: storetest.Process{
 		Name: "consul", Command: func() *exec.Cmd { return exec.Command(program, "agent", "-config-file", config) },
 	}}
@@ -77,15 +60,46 @@ ports { http = %s, server = %s, serf_lan = %s, serf_wan = %s, dns = -1, grpc = -
 	return s
 }
 
+// Config writes the configuration of a server of its own at an address, with an empty data folder, and returns its path. ports
+// are those of HTTP, of the servers among each other, and of gossip in the LAN and beyond.
+func Config(t testing.TB, host string, ports [4]string, settings ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "consul.hcl")
+	content := fmt.Sprintf(`
+server = true
+bootstrap_expect = 1
+node_name = "test"
+bind_addr = %q
+client_addr = %q
+data_dir = %q
+disable_update_check = true
+log_level = "warn"
+performance { raft_multiplier = 1 }
+connect { enabled = false }
+ports { http = %s, server = %s, serf_lan = %s, serf_wan = %s, dns = -1, grpc = -1, grpc_tls = -1 }
+%s`, host, host, filepath.Join(dir, "data"), ports[0], ports[1], ports[2], ports[3], strings.Join(settings, "\n"))
+	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
 // Addr is where it serves HTTP, host:port.
 func (s *Server) Addr() string { return s.addr }
 
 // Wait waits until the server leads.
 func (s *Server) Wait(t testing.TB) {
 	t.Helper()
+	Leads(t, s.addr)
+}
+
+// Leads waits until the server that serves HTTP at host:port leads.
+func Leads(t testing.TB, addr string) {
+	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	if !lab.Happens(func() bool {
-		resp, err := client.Get("http://" + s.addr + "/v1/kv/started?consistent")
+		resp, err := client.Get("http://" + addr + "/v1/kv/started?consistent")
 		if err != nil {
 			return false
 		}
