@@ -15,7 +15,8 @@ func hostsCommand(s *settings) *cli.Command {
 	return &cli.Command{
 		Name: "hosts", Usage: "list the hosts: state, engine, labels, what is reserved of them",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "format", Value: "table", Usage: "how to print: table or json"},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "names only"},
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "how to print: table, json or a Go template"},
 		},
 		Action: s.with(what{hostsOnly: true}, hosts),
 	}
@@ -44,7 +45,11 @@ func hosts(ss *session) error {
 		}
 		rows = append(rows, row)
 	}
-	if err := table.Hosts(ss.env.Stdout, rows, ss.c.String("format")); err != nil {
+	if ss.c.Bool("quiet") {
+		for _, r := range rows {
+			fmt.Fprintln(ss.env.Stdout, r.Host.Name)
+		}
+	} else if err := table.Hosts(ss.env.Stdout, rows, ss.c.String("format")); err != nil {
 		return err
 	}
 	for _, sentence := range warnings(ss) {
