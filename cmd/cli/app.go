@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,6 +168,14 @@ func setUp(commands []*cli.Command, called string) {
 		c.HideHelpCommand = true
 		c.CustomHelpTemplate = called // see printHelp
 		setUp(c.Subcommands, called+" "+c.Name)
+		if run := c.Action; run != nil && c.ArgsUsage == "" && !c.Hidden {
+			c.Action = func(ctx *cli.Context) error {
+				if word := ctx.Args().First(); word != "" {
+					return fmt.Errorf("%s takes no arguments, got %q", typed(ctx), word)
+				}
+				return run(ctx)
+			}
+		}
 		if len(c.Subcommands) > 0 && c.Action == nil {
 			c.Action = func(ctx *cli.Context) error {
 				if ctx.Args().Present() {
@@ -183,14 +192,20 @@ hosts.yml beside the file, or -i FILE: the same commands, over a cluster.`
 
 func usageError(c *cli.Context, err error, _ bool) error {
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != c.App.Name {
-		name := strings.TrimPrefix(c.Command.HelpName, c.App.Name+" ") // "store backup"
-		return fmt.Errorf("%s: %w; \"berth %s --help\" lists the options", name, err, name)
+		name := typed(c)
+		return fmt.Errorf("%s: %w; %s", name, err, cmp.Or(flagElsewhere(err), fmt.Sprintf("\"berth %s --help\" lists the options", name)))
 	}
-	return fmt.Errorf("%w; \"berth --help\" lists the options", err)
+	return fmt.Errorf("%w; %s", err, cmp.Or(flagElsewhere(err), "\"berth --help\" lists the options"))
 }
+
+// typed is a command as one types it: "store backup".
+func typed(c *cli.Context) string { return strings.TrimPrefix(c.Command.HelpName, c.App.Name+" ") }
 
 // unknownCommand is the error about a word that names no command, or none of those that the command "of" consists of.
 func unknownCommand(of string, commands []*cli.Command, name string) error {
+	if hint := commandsElsewhere[name]; hint != "" && of == "" {
+		return fmt.Errorf("unknown command %q; %s", name, hint)
+	}
 	if of != "" {
 		of += " "
 	}

@@ -26,15 +26,29 @@ func arrange(app *cli.App, args []string) []string {
 	if len(rest) == 0 {
 		return out
 	}
+	// The command's name, and that of the one below it ("store backup").
 	cmd := app.Command(rest[0])
-	out, rest = append(out, rest[0]), rest[1:]
-	if cmd == nil || cmd.SkipFlagParsing || len(cmd.Subcommands) > 0 {
-		return append(out, rest...)
+	globals, names, rest := out, rest[:1:1], rest[1:]
+	for cmd != nil && len(cmd.Subcommands) > 0 {
+		for len(rest) > 0 && strings.HasPrefix(rest[0], "-") && defines(app.Flags, rest[0]) {
+			globals, rest = take(app.Flags, globals, rest)
+		}
+		at := -1
+		if len(rest) > 0 {
+			at = slices.IndexFunc(cmd.Subcommands, func(sub *cli.Command) bool { return sub.HasName(rest[0]) })
+		}
+		if at < 0 {
+			cmd = nil
+			break
+		}
+		cmd = cmd.Subcommands[at]
+		names, rest = append(names, rest[0]), rest[1:]
 	}
-	globals := out[: len(out)-1 : len(out)-1]
-	name := out[len(out)-1]
+	if cmd == nil || cmd.SkipFlagParsing {
+		return slices.Concat(globals, names, rest)
+	}
 	var flags, words []string
-	wraps := slices.Contains(wrappers, name)
+	wraps := slices.Contains(wrappers, names[0])
 	for len(rest) > 0 {
 		a := rest[0]
 		switch {
@@ -49,13 +63,13 @@ func arrange(app *cli.App, args []string) []string {
 			words, rest = append(words, a), rest[1:]
 			continue
 		}
-		if !defines(cmd.Flags, a) && defines(app.Flags, a) {
+		if !defines(cmd.Flags, a) && defines(app.Flags, a) && !defines([]cli.Flag{cli.HelpFlag}, a) {
 			globals, rest = take(app.Flags, globals, rest)
 			continue
 		}
 		flags, rest = take(cmd.Flags, flags, rest)
 	}
-	out = append(append(globals, name), flags...)
+	out = slices.Concat(globals, names, flags)
 	if len(words) > 0 && (wraps || strings.HasPrefix(words[0], "-")) {
 		out = append(out, "--")
 	}

@@ -72,6 +72,8 @@ func TestHelpOfACommandOfACommand(t *testing.T) {
 	}{
 		{[]string{"store", "bakup"}, `berth: unknown command "store bakup"; "berth store --help" lists them, did you mean "berth store backup"?`},
 		{[]string{"help", "store", "bakup"}, `berth: unknown command "store bakup"; "berth store --help" lists them, did you mean "berth store backup"?`},
+		{[]string{"store", "recover", "host1", "-y"}, `berth: store recover takes no arguments, got "host1"`},
+		{[]string{"hosts", "ls"}, `berth: hosts takes no arguments, got "ls"`},
 		{[]string{"store", "backup", "--far"}, `berth: store backup: flag provided but not defined: -far; "berth store backup --help" lists the options`},
 	} {
 		var out, said strings.Builder

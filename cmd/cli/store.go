@@ -18,28 +18,19 @@ func storeCommand(s *settings) *cli.Command {
 			return run(ss)
 		})
 	}
-	bare := func(run func(*session) error) cli.ActionFunc {
-		then := action(run)
-		return func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return fmt.Errorf("store %s takes no arguments, got %q; flags come first", c.Command.Name, c.Args().First())
-			}
-			return then(c)
-		}
-	}
 	return &cli.Command{
 		Name: "store", Usage: "look at the cluster's key-value store, back it up, move it",
 		Subcommands: []*cli.Command{
-			{Name: "status", Usage: "where it is, how its servers are, who is on it", Action: bare(storeStatus),
+			{Name: "status", Usage: "where it is, how its servers are, who is on it", Action: action(storeStatus),
 				Flags: []cli.Flag{&cli.StringFlag{Name: "format", Value: "table", Usage: "how to print: table or json"}}},
-			{Name: "dump", Usage: "print every key and value, a line each", Action: bare(storeDump)},
+			{Name: "dump", Usage: "print every key and value, a line each", Action: action(storeDump)},
 			{Name: "backup", Usage: "write all that berth keeps there to a file, or - for standard output", ArgsUsage: "FILE|-", Action: action(storeBackup)},
 			{Name: "restore", Usage: "make it what a backup says; what runs on the hosts wins", ArgsUsage: "FILE|-", Action: action(storeRestore),
 				Flags: []cli.Flag{
 					&cli.BoolFlag{Name: "dry-run", Usage: "say what would change, and change nothing"},
 					&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
 				}},
-			{Name: "recover", Usage: "make it work again when most of its members are lost for ever", Action: bare(storeRecover),
+			{Name: "recover", Usage: "make it work again when most of its members are lost for ever", Action: action(storeRecover),
 				Flags: []cli.Flag{
 					&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and do nothing"},
 					&cli.BoolFlag{Name: "yes", Aliases: []string{"y", "force"}, Usage: "do not ask"},

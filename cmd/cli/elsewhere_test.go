@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestUsersOfSwarmsAreToldWhereThingsAre(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for typed, want := range map[string]string{
+		"node ls":                                 "unknown command \"node\"; \"berth hosts\" lists the hosts",
+		"node update --label-add a=b host1":       "their labels and availability are in hosts.yml",
+		"service scale web=3":                     "\"berth scale web=3\"",
+		"stack deploy -c compose.yml shop":        "\"berth up -d\" brings a project up",
+		"up -d --reserve-cpu 1":                   "up: flag provided but not defined: -reserve-cpu; reservations are in the compose file",
+		"up -d --cluster-store=consul://lan:8500": "store: consul://",
+		"--cluster-store consul://lan:8500 up":    "store: consul://",
+	} {
+		var out strings.Builder
+		code := Main(append([]string{"berth"}, strings.Fields(typed)...), Env{Stdout: &out, Stderr: &out, Dir: t.TempDir()})
+		if code != 1 || !strings.HasPrefix(out.String(), "berth: ") || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: code %d, want %q, got %q", typed, code, want, out.String())
+		}
+	}
+	app := newApp(&settings{})
+	for word := range commandsElsewhere {
+		if app.Command(word) != nil {
+			t.Errorf("berth has a command %s itself", word)
+		}
+	}
+	for _, elsewhere := range []map[string]string{commandsElsewhere, flagsElsewhere} {
+		for word, hint := range elsewhere {
+			for _, m := range regexp.MustCompile(`"berth (?:-\S+ \S+ )?(\w+)`).FindAllStringSubmatch(hint, -1) {
+				if app.Command(m[1]) == nil {
+					t.Errorf("%s: %q names a command that berth has not", word, hint)
+				}
+			}
+		}
+	}
+}
