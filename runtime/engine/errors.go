@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
@@ -120,6 +121,8 @@ var rules = sync.OnceValue(func() []rule {
 		{regexp.MustCompile(`Container \w+ is (already paused|not paused|not running)`), "it is ${1}", ""},
 		{regexp.MustCompile(`could not select device driver "?([^"]*)"? with capabilities: (\[.*\])`),
 			"$HOST has no device driver for ${2}", "install it there, or constrain the service to a host that has it"},
+		{regexp.MustCompile(`daemon: ps: exec: "ps": executable file not found`),
+			"$HOST has no program ps", "install it there (Debian's package procps)"},
 		{regexp.MustCompile(`exec: \\?"([^"\\]+)\\?": (?:stat [^:]+: no such file or directory|executable file not found in \$PATH)`),
 			"the image has no program ${1}", "correct command: or entrypoint:"},
 		{regexp.MustCompile(`configured logging driver does not support reading`),
@@ -151,6 +154,10 @@ func explain(err error, host string) (text, hint string) {
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "the engine did not answer in time", ""
+	}
+	var missing *exec.Error // a program that this process wanted to run: ssh, a credential helper
+	if errors.As(err, &missing) && errors.Is(missing, exec.ErrNotFound) {
+		return "this machine has no program " + missing.Name, "install it here"
 	}
 	if host == "" || host == "local" {
 		host = "this host"

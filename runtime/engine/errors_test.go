@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -45,6 +46,8 @@ func TestEngineErrorsBecomeOneSentenceThatSaysWhatToDo(t *testing.T) {
 			`host host2: start container web: the folder /srv/data to mount does not exist on host2; create it there or set create_host_path: true`},
 		{"20.10", `Error response from daemon: OCI runtime create failed: container_linux.go:380: starting container process caused: exec: "srv": executable file not found in $PATH: unknown`,
 			`host host2: start container web: the image has no program srv; correct command: or entrypoint:`},
+		{"20.10", `Error response from daemon: ps: exec: "ps": executable file not found in $PATH`,
+			`host host2: start container web: host2 has no program ps; install it there (Debian's package procps)`},
 		{"20.10", `Error response from daemon: Address already in use`,
 			`host host2: start container web: the container's network address is taken by another container; choose another ipv4_address:`},
 		{"20.10", `Error response from daemon: could not select device driver "" with capabilities: [[gpu]]`,
@@ -59,6 +62,19 @@ func TestEngineErrorsBecomeOneSentenceThatSaysWhatToDo(t *testing.T) {
 		if got := e.fail("start container", "web", errors.New(c.message)).Error(); got != c.want {
 			t.Errorf("engine %s: %s\n got %s\nwant %s", c.version, c.message, got, c.want)
 		}
+	}
+}
+
+func TestAMachineWithoutSSHIsTold(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	e, err := Connect(hostAt("ssh://deploy@10.0.0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	const want = "this machine has no program ssh; install it here"
+	if snap, _ := e.Observe(t.Context(), Query{}); !strings.Contains(snap.Host.Problem, want) {
+		t.Errorf("got %q, want %q", snap.Host.Problem, want)
 	}
 }
 
