@@ -58,10 +58,16 @@ func LoadInventory(path string) (*placement.Inventory, error) {
 
 	var doc yaml.Node
 	if err := yaml.Unmarshal(content, &doc); err != nil {
+		if isAnsible(content, nil) {
+			return nil, &Error{File: path, Err: errAnsible}
+		}
 		return nil, r.syntax(err)
 	}
 	if len(doc.Content) == 0 {
 		return nil, &Error{File: path, Err: errNoHosts}
+	}
+	if isAnsible(content, doc.Content[0]) {
+		return nil, &Error{File: path, Err: errAnsible}
 	}
 	hosts := false
 	err = r.mapping(doc.Content[0], "", map[string]func(*yaml.Node, string) error{

@@ -91,8 +91,10 @@ func TestInventoryErrorsNameFileAndLine(t *testing.T) {
 		{"no hosts key", "store: embedded\n", "hosts.yml: there are no hosts in it; add hosts: {web1: {address: ssh://user@10.0.0.2}}"},
 		{"no hosts", "hosts: {}\n", "hosts.yml:1: hosts: there are no hosts in it; add hosts: {web1: {address: ssh://user@10.0.0.2}}"},
 		{"hosts null", "store: embedded\nhosts:\n", "hosts.yml:2: hosts: there are no hosts in it; add hosts: {web1: {address: ssh://user@10.0.0.2}}"},
-		{"hosts is a list", "hosts:\n  - a\n", "hosts.yml:2: hosts: want a mapping here, of names to values"},
-		{"a list", "- a\n", "hosts.yml:1: want a mapping here, of names to values"},
+		{"hosts is a list", "hosts:\n  - a\n", "hosts.yml:2: hosts: want a mapping here, of names to values, like {web1: {address: ssh://user@10.0.0.2}}"},
+		{"a host is a text", "hosts:\n  a: ssh://a\n", "hosts.yml:2: hosts.a: want a mapping here, of names to values, like {address: ssh://user@10.0.0.2}"},
+		{"labels are a list", "hosts:\n  a: {address: ssh://a, labels: [b=c]}\n", "hosts.yml:2: hosts.a.labels: want a mapping here, of names to values, like {type: worker}"},
+		{"a list", "- a\n", "hosts.yml:1: want a mapping here, of names to values, like hosts: {web1: {address: ssh://user@10.0.0.2}}"},
 		{"bad YAML", "hosts:\n  a: [\n", "hosts.yml:2: not valid YAML: did not find expected node content"},
 		{"unknown key at the top", "host: {}\n", "hosts.yml:1: host: unknown key; did you mean hosts?"},
 		{"unknown key of a host", host("addres: ssh://a"), "hosts.yml:3: hosts.a.addres: unknown key; did you mean address?"},
@@ -150,6 +152,31 @@ func TestInventoryErrorsNameFileAndLine(t *testing.T) {
 				t.Errorf("error is\n%s\nwant\n%s", got, c.want)
 			}
 		})
+	}
+}
+
+func TestAnInventoryOfAnsiblesIsRecognized(t *testing.T) {
+	for name, text := range map[string]string{
+		"a group":         "[web]\nweb1 ansible_host=10.0.0.2 ansible_user=deploy\nweb2\n",
+		"only a group":    "[web]\nweb1\nweb2\n",
+		"no group":        "web1 ansible_host=10.0.0.2\n",
+		"a group's names": "[web:children]\neast\n[web:vars]\na=b\n",
+		"YAML, all":       "all:\n  children:\n    web:\n      hosts:\n        web1: {ansible_host: 10.0.0.2}\n",
+		"YAML, a group":   "web:\n  hosts:\n    web1:\n",
+	} {
+		_, err := LoadInventory(inventoryFile(t, text))
+		if err == nil || !strings.Contains(err.Error(), "hosts.yml: this is an inventory of Ansible's") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, text := range map[string]string{
+		"a host named vars":  "hosts:\n  vars: {address: ssh://a}\n  hosts: {address: ssh://b}\n",
+		"an anchor's key":    "x-all: {hosts: 1}\nstore: embedded\n",
+		"a list in brackets": "hosts: {a: {address: 'ssh://a',\n  devices:\n[/dev/a]\n}}\n",
+	} {
+		if _, err := LoadInventory(inventoryFile(t, text)); err != nil && strings.Contains(err.Error(), "inventory of Ansible's") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -65,7 +65,7 @@ func pairs(n *yaml.Node) []pair {
 // each calls f for the entries of a mapping whose keys are names; a name that comes twice is an error.
 func (r *inventoryReader) each(n *yaml.Node, key string, f func(name string, value *yaml.Node, key string) error) error {
 	if n = resolve(n); n.Kind != yaml.MappingNode {
-		return r.fail(n, key, errors.New("want a mapping here, of names to values"))
+		return r.fail(n, key, errors.New("want a mapping here, of names to values"+exampleOf(key)))
 	}
 	lines := map[string]int{}
 	for _, p := range pairs(n) {
@@ -83,6 +83,22 @@ func (r *inventoryReader) each(n *yaml.Node, key string, f func(name string, val
 		}
 	}
 	return nil
+}
+
+// exampleOf shows what can stand at a key that wants a mapping.
+func exampleOf(key string) string {
+	const host = "{address: ssh://user@10.0.0.2}"
+	switch {
+	case key == "":
+		return ", like hosts: {web1: " + host + "}"
+	case key == "hosts":
+		return ", like {web1: " + host + "}"
+	case strings.HasSuffix(key, ".labels"):
+		return ", like {type: worker}"
+	case strings.HasPrefix(key, "hosts.") && strings.Count(key, ".") == 1:
+		return ", like " + host
+	}
+	return ""
 }
 
 // mapping calls the reader of each key; keys without one are errors, but for extensions (x-…) at the top.
