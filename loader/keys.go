@@ -47,8 +47,6 @@ var unhonouredKeys = []unhonoured{
 		in: restarting(func(r *types.RestartPolicy) bool { return r.Window != nil && *r.Window > 0 })},
 	{key: "credential_spec", reason: "it is for Windows containers",
 		in: func(s *types.ServiceConfig) bool { return s.CredentialSpec != nil }},
-	{key: "provider", reason: "no provider is called, and the service has no container",
-		in: func(s *types.ServiceConfig) bool { return s.Provider != nil }},
 	{key: "models", reason: "no model runner is called",
 		in: func(s *types.ServiceConfig) bool { return len(s.Models) > 0 }},
 	{key: "pre_start", reason: "its hooks are not run",

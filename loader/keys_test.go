@@ -48,7 +48,7 @@ jobs: {nightly: {image: x, triggers: {manual: true}}}
 		}
 		return found
 	}
-	want := map[string]string{"jobs": "", "provider": "service cloud"}
+	want := map[string]string{"jobs": ""}
 	for _, k := range []string{"build.cache_to", "build.no_cache_filter", "build.provenance", "build.sbom", "deploy.endpoint_mode", "deploy.update_config", "deploy.rollback_config",
 		"deploy.restart_policy.delay", "deploy.restart_policy.window",
 		"credential_spec", "pre_start", "umask", "models"} {

@@ -66,6 +66,7 @@ func Load(ctx context.Context, o Options) (*placement.Project, error) {
 	if err != nil {
 		return nil, s.locate(err)
 	}
+	markProvided(p)
 	return p, nil
 }
 

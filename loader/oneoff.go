@@ -42,6 +42,9 @@ type OneOff struct {
 // have: on a cluster they are added, so that their data is found where it lies.
 func (o OneOff) Of(p *placement.Project, name string) (*placement.Service, error) {
 	known := p.Service(name)
+	if by := p.Provider(name); by != nil {
+		return nil, fmt.Errorf("service %s has no containers: provider %s runs it; run a service that depends on it", name, by.Type)
+	}
 	if known == nil {
 		return nil, noService(name, serviceNames(p))
 	}

@@ -22,7 +22,10 @@ func convert(compose *types.Project, cluster bool) (*placement.Project, error) {
 	for _, name := range compose.ServiceNames() {
 		service := compose.Services[name]
 		if service.Provider != nil {
-			continue // no container: see keys.go
+			p.Providers = append(p.Providers, &placement.Provider{
+				Name: name, Type: service.Provider.Type, Options: service.Provider.Options, DependsOn: dependencies(compose, &service),
+			})
+			continue
 		}
 		s, err := convertService(compose, service)
 		if err != nil {

@@ -114,11 +114,18 @@ func Hashes(p *placement.Project, names []string) ([]string, error) {
 	}
 	var lines []string
 	for _, n := range slices.Sorted(slices.Values(names)) {
-		s := p.Service(n)
-		if s == nil {
+		switch s := p.Service(n); {
+		case s != nil:
+			lines = append(lines, n+" "+s.ConfigHash)
+		case p.Provider(n) != nil:
+			h, err := ServiceHash(p.Compose.Services[n])
+			if err != nil {
+				return nil, fmt.Errorf("hash: service %s: %w", n, err)
+			}
+			lines = append(lines, n+" "+h)
+		default:
 			return nil, fmt.Errorf("hash: %w", noService(n, serviceNames(p)))
 		}
-		lines = append(lines, n+" "+s.ConfigHash)
 	}
 	return lines, nil
 }

@@ -26,7 +26,7 @@ func Select(p *placement.Project, names []string, o SelectOptions) (*placement.P
 		return p, nil
 	}
 	for _, n := range names {
-		if p.Service(n) != nil {
+		if p.Has(n) {
 			continue
 		}
 		if slices.Contains(p.Disabled, n) {
@@ -60,7 +60,10 @@ func carry(p, selected *placement.Project) {
 	for _, s := range selected.Services {
 		from := p.Service(s.Name)
 		s.Mounts, s.Files, s.ConfigHash, s.Spec, s.Networks = from.Mounts, from.Files, from.ConfigHash, from.Spec, from.Networks
-		s.Constraints = from.Constraints
+		s.Constraints, s.Bare, s.BareHash = from.Constraints, from.Bare, from.BareHash
+	}
+	for i, s := range selected.Providers {
+		selected.Providers[i] = p.Provider(s.Name)
 	}
 	for _, v := range p.Volumes {
 		used := func(s *placement.Service) bool {
@@ -78,6 +81,8 @@ func Scale(p *placement.Project, replicas map[string]int) error {
 		n, s := replicas[name], p.Service(name)
 		var why error
 		switch {
+		case s == nil && p.Provider(name) != nil:
+			why = errors.New("a provider runs it, and it has no tasks; see provider.options for its size")
 		case s == nil:
 			why = noService(name, serviceNames(p))
 		case n < 0:
@@ -106,9 +111,13 @@ func Scale(p *placement.Project, replicas map[string]int) error {
 	return nil
 }
 
+// serviceNames are the names of the enabled services, those of providers last.
 func serviceNames(p *placement.Project) []string {
 	var names []string
 	for _, s := range p.Services {
+		names = append(names, s.Name)
+	}
+	for _, s := range p.Providers {
 		names = append(names, s.Name)
 	}
 	return names

@@ -205,11 +205,11 @@ func mounts(service *types.ServiceConfig) []placement.Mount {
 }
 
 // dependencies lists depends_on, with what links, volumes_from and shared namespaces imply (compose-go adds those).
-// One that has no container (switched off and optional, or a provider) is left out.
+// One that is switched off and optional is left out.
 func dependencies(p *types.Project, service *types.ServiceConfig) []placement.Dependency {
 	var all []placement.Dependency
 	for _, name := range slices.Sorted(maps.Keys(service.DependsOn)) {
-		if on, runs := p.Services[name]; !runs || on.Provider != nil {
+		if _, runs := p.Services[name]; !runs {
 			continue
 		}
 		d := service.DependsOn[name]

@@ -221,10 +221,16 @@ volumes:
 	}
 }
 
-func TestAProviderHasNoTasksAndNobodyWaitsForIt(t *testing.T) {
-	p := newWorld(t, web("depends_on: [cloud]")+"  cloud:\n    provider: {type: awesome}\n").mustLoad()
-	if len(p.Services) != 1 || len(p.Service("web").DependsOn) != 0 {
-		t.Errorf("services %v, dependencies %v", serviceNames(p), p.Service("web").DependsOn)
+func TestAProviderHasNoTasks(t *testing.T) {
+	p := newWorld(t, web("depends_on: [cloud]")+"  cloud:\n    provider: {type: awesome, options: {size: 3, name: [a, b]}}\n    depends_on: [base]\n"+
+		"  base: {image: base}\n").mustLoad()
+	if p.Service("cloud") != nil || len(p.Services) != 2 || len(p.Warnings) > 0 {
+		t.Errorf("services %v, warnings %q", serviceNames(p), p.Warnings)
+	}
+	want := []*placement.Provider{{Name: "cloud", Type: "awesome", Options: map[string][]string{"size": {"3"}, "name": {"a", "b"}},
+		DependsOn: []placement.Dependency{{Service: "base", Condition: placement.Started, Required: true}}}}
+	if diff := cmp.Diff(want, p.Providers); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -29,10 +29,12 @@ type Project struct {
 	Name     string     // lowercase [a-z0-9_-], the compose project name rules
 	Dir      string     // absolute project folder; relative paths in the file are resolved against it
 	Services []*Service // enabled services, sorted by name
-	Bases    []*Service // services that are not enabled, but whose images enabled ones are built from; sorted by name
-	Networks []*NetworkSpec
-	Volumes  []*VolumeSpec
-	Warnings []string // one sentence for each compose key that berth does not honour
+	// Providers are the enabled services that a program outside the engines runs, sorted by name. They are not in Services.
+	Providers []*Provider
+	Bases     []*Service // services that are not enabled, but whose images enabled ones are built from; sorted by name
+	Networks  []*NetworkSpec
+	Volumes   []*VolumeSpec
+	Warnings  []string // one sentence for each compose key that berth does not honour
 	// Separator stands between project, service and number in container names; "" is "-", "_" with --compatibility.
 	Separator string
 
@@ -60,6 +62,19 @@ func (p *Project) Service(name string) *Service {
 	return nil
 }
 
+// Provider returns the enabled service of that name that a program provides, or nil.
+func (p *Project) Provider(name string) *Provider {
+	for _, s := range p.Providers {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// Has reports whether the project has an enabled service of that name, of containers or provided.
+func (p *Project) Has(name string) bool { return p.Service(name) != nil || p.Provider(name) != nil }
+
 // Source returns the enabled service of that name, or the one that images are built from, or nil.
 func (p *Project) Source(name string) *Service {
 	for _, s := range p.Bases {
@@ -68,6 +83,20 @@ func (p *Project) Source(name string) *Service {
 		}
 	}
 	return p.Service(name)
+}
+
+// Provider is a service that a program on the machine where berth runs provides (provider: in the file): it has no
+// container. It is called before what depends on it is made, and says then which variables that gets.
+type Provider struct {
+	Name      string              // of the service
+	Type      string              // the program: docker-<type> among docker's plugins, or <type> in PATH
+	Options   map[string][]string // its flags, and the values of each
+	DependsOn []Dependency        // sorted by service name
+	// Provided says that it was called, and that its variables are in the services that depend on it.
+	Provided bool
+	// Variables are those, under the names that the services see. They are in memory and in containers only: no plan, label,
+	// record or line of output has their values.
+	Variables map[string]string
 }
 
 // Mode says how many tasks a service has.
@@ -115,11 +144,22 @@ type Service struct {
 
 	Build *Build // how its image is made; nil when it is not
 
+	// BareHash is ConfigHash without the variables of providers, which the container has as BareHashLabel; Bare is the service
+	// without them as it was loaded. "" and nil for a service that depends on no provider.
+	BareHash string
+	Bare     *Bare
+
 	ConfigHash     string        // SHA-256 hex of the canonical compose entry (COMPOSE.md, "Names and labels"), and of what is sent along
 	Absent         []string      // sentences about secrets and configs that it needs and that are not there: no container is made
 	HasHealthcheck bool          // a healthcheck in the file that is not disabled (an image may add one)
 	StopTimeout    time.Duration // stop_grace_period; 0 is the engine's 10 s
 	Spec           *types.ServiceConfig
+}
+
+// Bare is a service before providers were called.
+type Bare struct {
+	Hash string // config hash
+	Spec *types.ServiceConfig
 }
 
 // Build is what planning needs of `build:`; the rest is in Spec.

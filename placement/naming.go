@@ -9,6 +9,10 @@ import (
 // networks without it.
 const NetworkLabel = "berth.network"
 
+// BareHashLabel is on the containers of services that depend on a provider: Service.BareHash. It tells whether the file
+// changed when the provider was not called, and nobody knows its variables.
+const BareHashLabel = "berth.config-hash"
+
 // RecordLabel is on what belongs to a cluster, so that a lost store can be rebuilt: on an engine network that an agent
 // made the Network as JSON, without labels and with this host's block only; on a task's container its ContainerRecord.
 const RecordLabel = "berth.record"

@@ -26,6 +26,8 @@ func (u *upper) build() error {
 		m.record = u.g.add(Step{Kind: Record})
 		u.plan.Change = u.change
 	}
+	u.provide()
+	u.lacking()
 	tasks := u.placed()
 	if err := u.needFiles(tasks); err != nil {
 		return err
@@ -58,6 +60,7 @@ func (u *upper) build() error {
 		u.starts(m)
 	}
 	u.oneOffSteps(m)
+	u.provideAfter(m)
 	u.publishes(m)
 	withdraw(&u.g, u.w)
 	u.forgetStep()
@@ -118,6 +121,7 @@ func (u *upper) containerSteps(m *made, t *task) {
 		create.ImageID = "" // what the plan's steps bring
 	}
 	before := append(u.cleared(t), m.record)
+	before = append(before, u.called(t.set.service.DependsOn)...)
 	if id, ok := m.images[key{t.host(), image.ref}]; ok {
 		before = append(before, id)
 	}

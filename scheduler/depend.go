@@ -19,6 +19,11 @@ func dependencies(p *placement.Project, containers []placement.Container) map[st
 		}
 	}
 	if p != nil {
+		for _, s := range p.Providers {
+			for _, d := range s.DependsOn {
+				add(s.Name, d)
+			}
+		}
 		for _, s := range p.Services {
 			for _, d := range s.DependsOn {
 				add(s.Name, d)

@@ -118,7 +118,7 @@ func (d *downer) sort() {
 // containers stops and removes the containers, each after those of the services that depend on its own. It returns
 // the removals.
 func (d *downer) containers() []int {
-	ends := map[string][]int{} // service → removals of what depends on it
+	releases, ends := d.releases() // ends: service → what has to be gone before it
 	var removed []int
 	for _, x := range d.drops {
 		s := Step{
@@ -137,6 +137,9 @@ func (d *downer) containers() []int {
 		removed = append(removed, x.removed)
 		for _, dep := range d.deps[x.c.Task.Service] {
 			ends[dep.Service] = append(ends[dep.Service], x.removed)
+			if release, ok := releases[dep.Service]; ok {
+				d.g.need(release, x.removed)
+			}
 		}
 	}
 	return removed

@@ -8,13 +8,20 @@ import (
 )
 
 // Anew is the part of a plan that comes before the rest is decided: the builds and pulls that replace images that hosts
-// have, and what those wait for. When it is done, the hosts are observed and the plan is made again, with Made set. It is
-// empty when there is nothing to wait for.
+// have, the calls of providers, and what those wait for. When it is done, the hosts are observed and the plan is made
+// again, with Made set and the providers' variables in the project. It is empty when there is nothing to wait for.
+//
+// A provider that waits for such a step is not called with it, but in a later plan: what comes between the two is only
+// decided then.
 func (p *Plan) Anew() *Plan {
 	first := &Plan{Project: p.Project, Cluster: p.Cluster}
 	take := make([]bool, len(p.Steps))
+	late := make([]bool, len(p.Steps)) // waits for a step that is Anew
+	for i, s := range p.Steps {
+		late[i] = slices.ContainsFunc(s.After, func(a int) bool { return late[a] || p.Steps[a].Anew })
+	}
 	for i := len(p.Steps) - 1; i >= 0; i-- {
-		if take[i] = take[i] || p.Steps[i].Anew; take[i] {
+		if take[i] = take[i] || p.Steps[i].Anew && !(late[i] && p.Steps[i].Kind == Provide); take[i] {
 			for _, a := range p.Steps[i].After {
 				take[a] = true
 			}
@@ -31,6 +38,9 @@ func (p *Plan) Anew() *Plan {
 		}
 		place[i] = len(first.Steps)
 		s.ID, s.After = len(first.Steps), after
+		if s.Kind == Record {
+			first.Change = p.Change
+		}
 		first.Steps = append(first.Steps, s)
 	}
 	return first

@@ -73,7 +73,7 @@ func (x *Present) complete(services map[string]bool) error {
 			continue
 		}
 		if x.p != nil {
-			if s := x.p.Service(name); s != nil && s.Mode != placement.Global && s.Replicas == 0 {
+			if s := x.p.Service(name); s != nil && s.Mode != placement.Global && s.Replicas == 0 || x.p.Provider(name) != nil {
 				continue
 			}
 		}

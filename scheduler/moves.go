@@ -165,6 +165,17 @@ func (r *rebalancer) steps() error {
 		r.gone(d.c.Host, d.removed)
 	}
 	tasks := u.placed()
+	u.calls = nil // but for what moves
+	for _, t := range tasks {
+		for _, d := range t.set.service.DependsOn {
+			if p := u.p.Provider(d.Service); p != nil {
+				if err := u.includeProvider(p); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	u.provide()
 	if err := u.needFiles(tasks); err != nil {
 		return err
 	}

@@ -223,7 +223,7 @@ func (u *upper) settled(tasks []*task, host string) bool {
 		if t.old == nil || t.old.Host != host || !up(t.old) && !t.finished() {
 			return false
 		}
-		if !u.opts.NoRecreate && t.old.ConfigHash != t.set.service.ConfigHash && !t.old.Same {
+		if !u.opts.NoRecreate && !u.configured(t.set.service, t.old) {
 			return false
 		}
 	}

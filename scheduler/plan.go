@@ -46,6 +46,11 @@ const (
 	// Send brings image Name from host From to Host, engine to engine. All sends of one image that wait for the same steps
 	// are one reading of it on From.
 	Send Kind = "send"
+	// Provide calls the Provider of service Name on the machine where the command runs; what depends on it is made anew when
+	// its variables are others than before, so that the rest of the plan is only known then: see Anew.
+	Provide Kind = "provide"
+	// Release calls it to take down what it provides.
+	Release Kind = "release"
 	// Create creates the container of Task under Name on Host; with Replaces set it carries the replace label.
 	Create Kind = "create"
 	// Start starts container Name (created by an earlier step of the plan, or there already as ContainerID).
@@ -79,13 +84,14 @@ const (
 type Step struct {
 	ID    int // position in Plan.Steps, from 0
 	Kind  Kind
-	Host  string         // "" for store steps
+	Host  string         // "" for store steps and providers
 	Task  placement.Task // of container steps; zero for others and for orphans' unknown numbers
 	Name  string         // container, volume, network or image the step is about
 	Why   string         // "new replica", "configuration changed", "orphan" …
 	After []int          // IDs of the steps that must have succeeded
 
 	Service     *placement.Service     // Create, Start, Stop, Restart, Pull, Build, SeedVolume; nil for orphans and without a file
+	Provider    *placement.Provider    // Provide, Release
 	Network     *placement.NetworkSpec // CreateNetwork, Leave, Join
 	Volume      *placement.VolumeSpec  // CreateVolume, SeedVolume
 	Endpoints   []placement.Endpoint   // Create on a cluster: its addresses
@@ -96,7 +102,7 @@ type Step struct {
 	Ref         string                 // Push, Pull: what the image is called in the inventory's registry
 	Digest      string                 // Pull: "repository@sha256:…"; "" is what the name means now, the same for all hosts
 	Attempt     bool                   // Build: pull first, build when that fails
-	Anew        bool                   // Pull, Build: replaces an image that hosts have, and decides by that what is recreated
+	Anew        bool                   // Pull, Build: replaces an image that hosts have, and decides by that what is recreated; Provide
 	Inherit     []placement.Mount      // Create: anonymous volumes to take over (Source is the engine volume name)
 	ShareWith   map[string]string      // Create: service → container name whose namespace or volumes it uses
 	Replaces    string                 // Create: name of the container it replaces

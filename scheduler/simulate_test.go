@@ -58,6 +58,7 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 		return &o.Containers[i]
 	}
 	switch x.Kind {
+	case Provide, Release: // nothing of an engine
 	case Record:
 		s.write(p.Change)
 	case Forget:
@@ -210,6 +211,7 @@ func (s *scene) create(x *Step, fail func(string, ...any)) {
 		ID: fmt.Sprintf("%012x%052x", s.next, 0), Name: x.Name, Host: x.Host, Task: x.Task, State: "created", ImageID: id,
 		ConfigHash: x.Service.ConfigHash, Replaces: x.Replaces, Networks: map[string]string{}, Ports: x.Service.Ports, Ingress: x.Service.Ingress,
 		Reservation: x.Service.Reservation, Created: time.Unix(int64(s.next), 0),
+		Labels: map[string]string{placement.BareHashLabel: x.Service.BareHash},
 	}
 	for _, a := range x.Service.Networks {
 		i := slices.IndexFunc(s.p.Networks, func(n *placement.NetworkSpec) bool { return n.Key == a.Network })

@@ -73,6 +73,7 @@ func (u *upper) start(m *made, t *task, blocked string, freed map[string][]freed
 // beforeStart are the steps that a start waits for.
 func (u *upper) beforeStart(m *made, t *task, freed map[string][]freedPort, leavers map[address]int) []int {
 	after := append([]int{t.named, t.stopped, t.removed}, t.joins...)
+	after = append(after, u.called(t.set.service.DependsOn)...)
 	for _, d := range t.set.drops {
 		if d.c.Task.Number == t.Number {
 			after = append(after, d.removed) // a duplicate elsewhere has the same address

@@ -115,7 +115,10 @@ func (u *upper) remember(st *set, memory map[int]string) {
 // diverged says why a container is not what its service wants any more, as far as one sees from the container and
 // its host alone; "" when it is.
 func (u *upper) diverged(s *placement.Service, c *placement.Container) string {
-	if c.ConfigHash != s.ConfigHash && !c.Same {
+	if !u.configured(s, c) {
+		if from := unprovided(u.p, s); from != "" && c.Labels[placement.BareHashLabel] == "" {
+			return "configuration changed, as far as is known before provider service " + from + " is called"
+		}
 		return "configuration changed"
 	}
 	if id := u.wanted(s, c.Host); id != "" && c.ImageID != "" && id != c.ImageID {

@@ -66,7 +66,7 @@ func (u *upper) furnish() {
 				t.why = "new task of a global service"
 			case c == nil && !t.away:
 				t.why = "new replica"
-			case c != nil && !temporary(c) && (c.ConfigHash == st.service.ConfigHash || c.Same):
+			case c != nil && !temporary(c) && u.configured(st.service, c):
 				t.name = c.Name // another tool or a --compatibility run may have named it otherwise
 			}
 		}

@@ -272,7 +272,9 @@ func (d *downer) forgetStep() {
 	d.plan.Forget = d.forget
 	var all []int
 	for i := range d.g.steps {
-		all = append(all, i)
+		if d.g.steps[i].Kind != Release { // the store knows nothing of it
+			all = append(all, i)
+		}
 	}
 	d.g.add(Step{Kind: Forget}, all...)
 }

@@ -29,6 +29,7 @@ type upper struct {
 	order    []*set // the same, dependencies first
 	byName   map[string]*set
 	orphaned []*drop                     // containers that RemoveOrphans takes away
+	calls    []*call                     // of the providers in scope, by name
 	away     map[string][]placement.Task // by host that does not answer
 	lost     map[string][]placement.Task // by host that is not in the inventory
 
@@ -154,8 +155,17 @@ func (u *upper) scope() error {
 		for _, st := range u.sets {
 			selected = append(selected, st.service.Name)
 		}
+		for _, p := range u.p.Providers {
+			selected = append(selected, p.Name)
+		}
 	}
 	for _, name := range selected {
+		if p := u.p.Provider(name); p != nil {
+			if err := u.includeProvider(p); err != nil {
+				return err
+			}
+			continue
+		}
 		st := u.byName[name]
 		if st == nil {
 			return fmt.Errorf("no such service: %s", name)
@@ -189,29 +199,43 @@ func (u *upper) include(st *set) error {
 		return nil
 	}
 	st.inScope = true
-	if u.opts.NoDeps {
-		return nil
-	}
-	for _, d := range st.service.DependsOn {
-		dep := u.byName[d.Service]
-		if dep == nil {
-			if !d.Required {
-				continue
-			}
-			if slices.Contains(u.p.Disabled, d.Service) {
-				return fmt.Errorf("service %s is required by %s but is disabled; enable its profile", d.Service, st.service.Name)
-			}
-			return fmt.Errorf("service %s depends on service %s, which the file does not have", st.service.Name, d.Service)
-		}
-		if err := u.include(dep); err != nil {
-			return err
-		}
+	if err := u.includeDependencies(st.service.Name, st.service.DependsOn); err != nil || u.opts.NoDeps {
+		return err
 	}
 	for _, name := range st.service.SharesWith {
 		if dep := u.byName[name]; dep != nil {
 			if err := u.include(dep); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// includeDependencies takes into scope what a service or a provider depends on, unless NoDeps.
+func (u *upper) includeDependencies(name string, dependsOn []placement.Dependency) error {
+	if u.opts.NoDeps {
+		return nil
+	}
+	for _, d := range dependsOn {
+		if p := u.p.Provider(d.Service); p != nil {
+			if err := u.includeProvider(p); err != nil {
+				return err
+			}
+			continue
+		}
+		dep := u.byName[d.Service]
+		if dep == nil {
+			if !d.Required {
+				continue
+			}
+			if slices.Contains(u.p.Disabled, d.Service) {
+				return fmt.Errorf("service %s is required by %s but is disabled; enable its profile", d.Service, name)
+			}
+			return fmt.Errorf("service %s depends on service %s, which the file does not have", name, d.Service)
+		}
+		if err := u.include(dep); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -77,6 +77,9 @@ func (a *attached) planned(p *scheduler.Plan) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.plan, a.making = p, 0
+	if slices.ContainsFunc(p.Steps, func(s scheduler.Step) bool { return s.Kind == scheduler.Provide }) {
+		a.making++ // what depends on the provider is made by a later plan
+	}
 	for i := range p.Steps {
 		if makes(&p.Steps[i]) {
 			a.making++

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	"berth/cmd/progress"
+	"berth/loader"
 	"berth/placement"
 	"berth/runtime/cluster"
 	"berth/runtime/execute"
@@ -56,10 +58,11 @@ func (ss *session) applyAsking(ctx context.Context, bootstrap bool, plan planner
 				continue
 			}
 		}
-		if anew, err := ss.anew(ctx, p, images); err != nil {
-			return p, err
-		} else if anew {
+		anew, err := ss.anew(ctx, p, images)
+		if anew && (err == nil || again(err) && try < replans) {
 			continue
+		} else if err != nil {
+			return p, err
 		}
 		err = ss.run(ctx, p)
 		if again(err) && try < replans {
@@ -198,7 +201,18 @@ func (ss *session) carryOut(ctx context.Context, p *scheduler.Plan) error {
 	if err != nil {
 		return err
 	}
-	return execute.Run(ctx, w, p, limits, ss.shower(p))
+	var mu sync.Mutex
+	provided := map[string]map[string]string{}
+	w.Provided = func(service string, variables map[string]string) {
+		mu.Lock()
+		defer mu.Unlock()
+		provided[service] = variables
+	}
+	err = execute.Run(ctx, w, p, limits, ss.shower(p))
+	for service, variables := range provided { // other steps read the project until here
+		err = errors.Join(err, loader.Provide(ss.project, service, variables))
+	}
+	return err
 }
 
 // limits are execute's, or what --parallel or COMPOSE_PARALLEL_LIMIT says of each host.
@@ -248,6 +262,9 @@ func (ss *session) shower(p *scheduler.Plan) func(execute.Report) {
 		}
 		ev := steps.Event(*r.Step, phases[r.Phase], r.Err)
 		ev.Current, ev.Total = r.Current, r.Total
+		if r.Says != "" {
+			ev.Text = r.Says
+		}
 		ss.display.Event(ev)
 	}
 }
@@ -258,7 +275,7 @@ func about(s *scheduler.Step, cluster bool) string {
 	if s.Replaces != "" {
 		name = s.Replaces // Name is a temporary one
 	}
-	if cluster {
+	if cluster && s.Host != "" {
 		return name + " on " + s.Host + ": "
 	}
 	return name + ": "

@@ -64,11 +64,12 @@ func runCommand(s *settings) *cli.Command {
 
 // oneOff is one `run`.
 type oneOff struct {
-	ss   *session
-	opts scheduler.RunOptions
-	plan *scheduler.Plan
-	e    *engine.Engine // of the host that it was placed on
-	id   string         // of its container
+	ss      *session
+	changes loader.OneOff // of the command line
+	opts    scheduler.RunOptions
+	plan    *scheduler.Plan
+	e       *engine.Engine // of the host that it was placed on
+	id      string         // of its container
 }
 
 func runOneOff(ss *session) error {
@@ -97,7 +98,7 @@ func runOneOff(ss *session) error {
 func (r *oneOff) prepare() error {
 	ss, c := r.ss, r.ss.c
 	name := c.Args().First()
-	changes := loader.OneOff{
+	r.changes = loader.OneOff{
 		Command: c.Args().Tail(), Env: c.StringSlice("env"), EnvFiles: c.StringSlice("env-from-file"),
 		User: c.String("user"), WorkingDir: c.String("workdir"), Volumes: c.StringSlice("volume"), Publish: c.StringSlice("publish"),
 		ServicePorts: c.Bool("service-ports"), UseAliases: c.Bool("use-aliases"), Labels: c.StringSlice("label"),
@@ -105,12 +106,12 @@ func (r *oneOff) prepare() error {
 		Stdin: c.Bool("interactive"), Dir: ss.env.Dir, Cluster: ss.inv.Cluster(),
 	}
 	var err error
-	if changes.Tty, err = r.terminal(); err != nil {
+	if r.changes.Tty, err = r.terminal(); err != nil {
 		return err
 	}
 	if c.IsSet("entrypoint") {
 		e := c.String("entrypoint")
-		changes.Entrypoint = &e
+		r.changes.Entrypoint = &e
 	}
 	if s := ss.project.Service(name); s != nil {
 		if c.Bool("build") && s.Spec.Build != nil {
@@ -122,7 +123,7 @@ func (r *oneOff) prepare() error {
 			s.PullPolicy = p
 		}
 	}
-	service, err := changes.Of(ss.project, name)
+	service, err := r.changes.Of(ss.project, name)
 	if err != nil {
 		return err
 	}
@@ -163,6 +164,13 @@ func (r *oneOff) bringUp(ctx context.Context) error {
 	ss := r.ss
 	var err error
 	r.plan, err = ss.apply(ctx, true, func(o *placement.Observation) (*scheduler.Plan, error) {
+		if from := ss.project.Service(r.opts.Service.Name); from.BareHash != "" { // a provider may have been called since
+			service, err := r.changes.Of(ss.project, from.Name)
+			if err != nil {
+				return nil, err
+			}
+			r.opts.Service = service
+		}
 		// An image that was pulled ahead of the plan is not wanted anew.
 		r.opts.Service.PullPolicy = ss.project.Service(r.opts.Service.Name).PullPolicy
 		return scheduler.Run(ss.project, o, r.opts)

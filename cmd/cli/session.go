@@ -167,7 +167,7 @@ func (ss *session) load(opts loader.Options, w what) error {
 	}
 	ss.name, ss.services = ss.project.Name, w.services
 	for _, n := range w.services {
-		if ss.project.Service(n) == nil {
+		if !ss.project.Has(n) {
 			return fmt.Errorf("%s: no such service: %s; the project has %s", ss.c.Command.Name, n, strings.Join(serviceNames(ss.project), ", "))
 		}
 	}
@@ -226,6 +226,9 @@ func (ss *session) close() {
 func serviceNames(p *placement.Project) []string {
 	var names []string
 	for _, s := range p.Services {
+		names = append(names, s.Name)
+	}
+	for _, s := range p.Providers {
 		names = append(names, s.Name)
 	}
 	return names

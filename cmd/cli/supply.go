@@ -67,8 +67,8 @@ func (m made) ids(o *placement.Observation) map[string][]string {
 	return all
 }
 
-// anew carries out the builds and pulls that replace images: only then is it known which containers run an old one. It
-// reports whether there were any; the plan is then made again.
+// anew carries out the builds and pulls that replace images, and calls providers: only then is it known which containers
+// run an old image or have other variables. It reports whether there were any; the plan is then made again.
 func (ss *session) anew(ctx context.Context, p *scheduler.Plan, m made) (bool, error) {
 	first := p.Anew()
 	if first.Empty() {

@@ -70,6 +70,8 @@ func resource(s scheduler.Step) string {
 		return "Container " + s.Name
 	case scheduler.Publish:
 		return "Port " + s.Name
+	case scheduler.Provide, scheduler.Release:
+		return s.Name // docker compose shows the service alone
 	}
 	return ""
 }
@@ -77,11 +79,11 @@ func resource(s scheduler.Step) string {
 // words are compose's for a step that begins and for one that succeeded.
 func words(s scheduler.Step) (before, after string) {
 	switch s.Kind {
-	case scheduler.CreateNetwork, scheduler.CreateVolume:
+	case scheduler.CreateNetwork, scheduler.CreateVolume, scheduler.Provide:
 		return "Creating", "Created"
 	case scheduler.SeedVolume:
 		return "Seeding", "Seeded"
-	case scheduler.RemoveNetwork, scheduler.RemoveVolume, scheduler.RemoveImage, scheduler.Remove:
+	case scheduler.RemoveNetwork, scheduler.RemoveVolume, scheduler.RemoveImage, scheduler.Remove, scheduler.Release:
 		return "Removing", "Removed"
 	case scheduler.Pull:
 		return "Pulling", "Pulled"

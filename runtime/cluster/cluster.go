@@ -41,7 +41,7 @@ type Cluster struct {
 	lock    *ProjectLock
 	view    *ledger.View                  // of the last Observe
 	warned  bool                          // of the authority's end
-	hashes  map[*placement.Service]string // config hashes without what furnish adds
+	hashes  map[*placement.Service]hashes // config hashes without what furnish adds
 
 	placing sync.Mutex
 	places  []whereabouts         // of the inventory's hosts; nil until they were looked up

@@ -28,14 +28,14 @@ func (c *Cluster) furnish(ctx context.Context, p *placement.Project, view *ledge
 	for _, s := range p.Services {
 		base, known := c.hashes[s]
 		if !known {
-			base = s.ConfigHash
+			base = hashes{s.ConfigHash, s.BareHash}
 			if c.hashes == nil {
-				c.hashes = map[*placement.Service]string{}
+				c.hashes = map[*placement.Service]hashes{}
 			}
 			c.hashes[s] = base
 		}
 		f := furnishing{c: c, p: p, s: s, view: view}
-		s.ConfigHash, s.Absent = base, nil
+		s.ConfigHash, s.BareHash, s.Absent = base.config, base.bare, nil
 		for _, ref := range s.Spec.Secrets {
 			def, ok := p.Compose.Secrets[ref.Source]
 			f.add(ctx, ledger.Secret, ref.Source, types.FileObjectConfig(def), ok)
@@ -48,11 +48,22 @@ func (c *Cluster) furnish(ctx context.Context, p *placement.Project, view *ledge
 			return f.err
 		}
 		if len(f.marks) > 0 {
-			sum := sha256.Sum256([]byte(base + "\n" + strings.Join(f.marks, "\n")))
-			s.ConfigHash = hex.EncodeToString(sum[:])
+			s.ConfigHash, s.BareHash = f.mark(base.config), f.mark(base.bare)
 		}
 	}
 	return nil
+}
+
+// hashes are a service's ConfigHash and BareHash.
+type hashes struct{ config, bare string }
+
+// mark counts the marks in a hash; one that is not there stays so.
+func (f *furnishing) mark(base string) string {
+	if base == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(base + "\n" + strings.Join(f.marks, "\n")))
+	return hex.EncodeToString(sum[:])
 }
 
 // furnishing is the work on one service.

@@ -86,6 +86,9 @@ func containerLabels(s *CreateSpec, by surroundings) map[string]string {
 		labels[labelEnvFiles] = strings.Join(s.Project.EnvFiles, ",")
 	}
 	labels[labelConfigHash] = svc.ConfigHash
+	if svc.BareHash != "" {
+		labels[placement.BareHashLabel] = svc.BareHash
+	}
 	labels[labelDependsOn] = dependsOnLabel(svc.DependsOn)
 	if by.ImageID != "" {
 		labels[labelImage] = by.ImageID

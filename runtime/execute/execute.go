@@ -19,6 +19,9 @@ type World struct {
 	Engines map[string]*engine.Engine // by host
 	Store   Store                     // nil on one host; for plans that only withdraw, nil where it does not answer
 	Build   images.BuildOptions       // of what the plan builds
+	// Provided takes in the variables that a provider gave to the services that depend on it, under the names that these see.
+	// Providers that run at the same time call it at the same time.
+	Provided func(service string, variables map[string]string)
 	// HookOutput gives where the output of a step's hooks goes; nil shows it in errors only.
 	HookOutput func(s *scheduler.Step) io.WriteCloser
 }

@@ -47,6 +47,7 @@ type Report struct {
 	Current, Total int64             // bytes of a pull, push or transfer, on repeated Working reports
 	News           *engine.BuildNews // of a build, on repeated Working reports
 	Note           string            // a sentence for the user, on repeated Working reports
+	Says           string            // what a provider says it is at, on repeated Working reports
 	Container      string            // of a Start that is Done: its ID
 }
 
@@ -228,6 +229,8 @@ func lane(s *scheduler.Step) string {
 	switch s.Kind {
 	case scheduler.Wait, scheduler.Record, scheduler.Forget, scheduler.Publish, scheduler.Withdraw:
 		return ""
+	case scheduler.Provide, scheduler.Release:
+		return "" // a program here
 	case scheduler.Send:
 		return "" // those of one image begin together, whatever else their hosts are at
 	case scheduler.CreateNetwork, scheduler.RemoveNetwork:

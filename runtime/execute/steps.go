@@ -37,6 +37,9 @@ func (r *runner) step(ctx context.Context, s *scheduler.Step) error {
 		}
 		return r.world.Store.Withdraw(ctx, s.Host, s.Name)
 	}
+	if s.Provider != nil {
+		return r.provider(ctx, s)
+	}
 	e, err := r.engine(s.Host)
 	if err != nil {
 		return err
