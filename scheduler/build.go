@@ -65,7 +65,9 @@ func (u *upper) build() error {
 	withdraw(&u.g, u.w)
 	u.forgetStep()
 	var err error
-	u.plan.Steps, err = u.g.sorted()
+	if u.plan.Steps, err = u.g.sorted(); err != nil && u.callSooner() {
+		u.plan.Steps, err = u.g.sorted()
+	}
 	return err
 }
 

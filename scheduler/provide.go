@@ -44,7 +44,7 @@ func (u *upper) provide() {
 func (u *upper) called(dependsOn []placement.Dependency) []int {
 	var all []int
 	for _, d := range dependsOn {
-		if c := u.callOf(d.Service); c != nil {
+		if c := u.callOf(d.Service); c != nil && c.step != none {
 			all = append(all, c.step)
 		}
 	}
@@ -70,6 +70,26 @@ func (u *upper) provideAfter(m *made) {
 			}
 		}
 	}
+}
+
+// callSooner lets the calls not wait for what the providers depend on, and reports whether any did. It is for plans where that
+// is a circle: what a provider depends on waits for a port or an address that the old container of a dependent still has,
+// which stays until there is a new one, after the call.
+func (u *upper) callSooner() bool {
+	sooner := false
+	for _, c := range u.calls {
+		if c.step == none {
+			continue
+		}
+		before := u.called(c.DependsOn)
+		if s := &u.g.steps[c.step]; len(s.After) > len(before) {
+			s.After = nil
+			u.g.need(c.step, before...)
+			u.warn("provider service %s is called before what it depends on is up, which waits for a port or an address of what depends on it", c.Name)
+			sooner = true
+		}
+	}
+	return sooner
 }
 
 // unprovided names a provider whose variables a service lacks, because it was not called; "" for none.

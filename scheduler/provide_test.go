@@ -3,6 +3,7 @@ package scheduler
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -154,6 +155,24 @@ func TestARebalanceCallsTheProvidersOfWhatMoves(t *testing.T) {
 	s.o.Host("a").Availability = placement.Drain
 	golden(t, rebalance().Anew(), `
 		0  provide cloud (provider cloud)`)
+}
+
+func TestAProviderIsCalledSoonerWhereWhatItDependsOnTakesOverAPort(t *testing.T) {
+	s := world(service("app", port(80), dependsOn("cloud", placement.Started), fed()), service("base"), providerOf("cloud", "base"))
+	s.call(s.plan(t), "a")
+	s.up(t)
+	s.forget()
+	app, base := s.p.Service("app"), s.p.Service("base")
+	app.ConfigHash, app.BareHash, base.ConfigHash = "2", "2", "2"
+	app.Ports, base.Ports = nil, app.Ports
+	plan := s.plan(t)
+	golden(t, plan.Anew(), `
+		0  provide cloud (provider cloud)`)
+	if len(plan.Warnings) != 1 || !strings.Contains(plan.Warnings[0], "called before what it depends on is up") {
+		t.Errorf("warnings %q", plan.Warnings)
+	}
+	s.call(plan.Anew(), "a")
+	s.up(t)
 }
 
 // drawProviders adds providers to a world, which depend on the first services, and which the later ones depend on.
