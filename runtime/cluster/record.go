@@ -104,19 +104,28 @@ func (r *Records) commit(ctx context.Context, t store.Txn) (int64, error) {
 // partSize leaves room in etcd's 128 operations for the compares. What a store takes at once may be set lower.
 const partSize = 100
 
-// commitParts applies a large transaction piece by piece. The first piece has the compares and the networks and takes
-// the allocation key, so that a command that planned from the same view fails from then on; the project's lock keeps
-// everybody else from the rest. Cut short, the next command sees what is there and plans the remainder. It returns
-// the first piece's revision, which is that of the networks.
+// commitParts applies a large transaction piece by piece. The first piece has the compares and the networks; the project's
+// lock keeps others from most of the rest, and from addresses and ports, which projects share, the allocation key does: each
+// piece of a transaction that takes it compares it with the piece before and takes it again, so that nobody allocates from
+// half of this. Cut short, the next command sees what is there and plans the remainder. It returns the first piece's revision,
+// which is that of the networks.
 func (r *Records) commitParts(ctx context.Context, t store.Txn) (int64, error) {
+	allocates := func(p store.Put) bool { return p.Key == ledger.Allocation }
+	takes := slices.ContainsFunc(t.Puts, allocates)
+	left := slices.DeleteFunc(slices.Clone(t.Puts), allocates)
+	deletes, compares := t.Deletes, t.Compares
 	var first int64
 	size := partSize
-	for len(t.Puts)+len(t.Deletes) > 0 || first == 0 {
-		puts := min(len(t.Puts), size)
-		deletes := min(len(t.Deletes), size-puts)
-		rev, err := r.commit(ctx, store.Txn{Compares: t.Compares, Puts: t.Puts[:puts], Deletes: t.Deletes[:deletes]})
-		if errors.Is(err, store.ErrTooLarge) && puts+deletes > 1 {
-			size = (puts + deletes) / 2
+	for len(left)+len(deletes) > 0 || first == 0 {
+		n := min(len(left), size)
+		d := min(len(deletes), size-n)
+		piece := store.Txn{Compares: compares, Puts: slices.Clone(left[:n]), Deletes: deletes[:d]}
+		if takes {
+			piece.Puts = append(piece.Puts, store.Put{Key: ledger.Allocation})
+		}
+		rev, err := r.commit(ctx, piece)
+		if errors.Is(err, store.ErrTooLarge) && n+d > 1 {
+			size = (n + d) / 2
 			continue
 		}
 		if err != nil {
@@ -125,7 +134,10 @@ func (r *Records) commitParts(ctx context.Context, t store.Txn) (int64, error) {
 		if first == 0 {
 			first = rev
 		}
-		t = store.Txn{Puts: t.Puts[puts:], Deletes: t.Deletes[deletes:]}
+		if compares = nil; takes {
+			compares = []store.Compare{{Key: ledger.Allocation, Modified: rev}}
+		}
+		left, deletes = left[n:], deletes[d:]
 	}
 	return first, nil
 }
