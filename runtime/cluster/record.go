@@ -77,18 +77,19 @@ func (r *Records) Commit(ctx context.Context, change *scheduler.Change) error {
 	if err != nil {
 		return err
 	}
-	rev, err := r.commit(ctx, t)
+	first, err := r.commit(ctx, t)
+	last := first
 	if errors.Is(err, store.ErrTooLarge) {
-		rev, err = r.commitParts(ctx, t)
+		first, last, err = r.commitParts(ctx, t)
 	}
 	if err != nil {
 		return fmt.Errorf("record the plan in the store: %w", err)
 	}
 	r.mu.Lock()
 	for _, n := range change.Networks {
-		r.since[n.Name] = rev
+		r.since[n.Name] = first
 	}
-	r.recorded = rev
+	r.recorded = last
 	r.mu.Unlock()
 	return nil
 }
@@ -108,13 +109,12 @@ const partSize = 100
 // lock keeps others from most of the rest, and from addresses and ports, which projects share, the allocation key does: each
 // piece of a transaction that takes it compares it with the piece before and takes it again, so that nobody allocates from
 // half of this. Cut short, the next command sees what is there and plans the remainder. It returns the first piece's revision,
-// which is that of the networks.
-func (r *Records) commitParts(ctx context.Context, t store.Txn) (int64, error) {
+// which is that of the networks, and the last one's.
+func (r *Records) commitParts(ctx context.Context, t store.Txn) (first, last int64, err error) {
 	allocates := func(p store.Put) bool { return p.Key == ledger.Allocation }
 	takes := slices.ContainsFunc(t.Puts, allocates)
 	left := slices.DeleteFunc(slices.Clone(t.Puts), allocates)
 	deletes, compares := t.Deletes, t.Compares
-	var first int64
 	size := partSize
 	for len(left)+len(deletes) > 0 || first == 0 {
 		n := min(len(left), size)
@@ -129,9 +129,9 @@ func (r *Records) commitParts(ctx context.Context, t store.Txn) (int64, error) {
 			continue
 		}
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		if first == 0 {
+		if last = rev; first == 0 {
 			first = rev
 		}
 		if compares = nil; takes {
@@ -139,7 +139,7 @@ func (r *Records) commitParts(ctx context.Context, t store.Txn) (int64, error) {
 		}
 		left, deletes = left[n:], deletes[d:]
 	}
-	return first, nil
+	return first, last, nil
 }
 
 // NetworkReady waits until the host's agent reports the network, as this plan recorded it, up.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 
@@ -40,6 +41,7 @@ func TestNobodyAllocatesFromHalfOfWhatIsRecordedInParts(t *testing.T) {
 	st := &shared{modest: modest{Store: embeddedtest.Start(t, 1).Open(t), left: -1}}
 	defer st.Close()
 	ctx := t.Context()
+	var recorded int64
 	record := func(project string, change *scheduler.Change) error {
 		t.Helper()
 		c := &Cluster{inv: &placement.Inventory{}, store: st}
@@ -48,7 +50,9 @@ func TestNobodyAllocatesFromHalfOfWhatIsRecordedInParts(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := &Records{c: c, project: project, allocated: view.Allocated, since: map[string]int64{}}
-		return r.Commit(ctx, change)
+		err = r.Commit(ctx, change)
+		recorded = r.recorded
+		return err
 	}
 	// Another command plans from what is there after the first part, and takes a port that is in the second.
 	st.other = func() {
@@ -79,7 +83,27 @@ func TestNobodyAllocatesFromHalfOfWhatIsRecordedInParts(t *testing.T) {
 	if got := who(); got[9000] != "shop" || got[9249] != "shop" {
 		t.Errorf("of 250 ports there are %d", len(got))
 	}
-	if snap, err := st.Get(ctx, ledger.Allocation); err != nil || len(snap.Pairs) != 1 {
-		t.Errorf("the allocation key: %v, %v", snap.Pairs, err)
+	if snap, err := st.Get(ctx, ledger.Allocation); err != nil || len(snap.Pairs) != 1 || snap.Pairs[0].Modified != recorded {
+		t.Errorf("the allocation key: %v, %v; the last part was recorded at %d", snap.Pairs, err, recorded)
+	}
+}
+
+func TestWhatAHostThatWasTakenOutSaysLateIsSweptUnlessItIsInAgain(t *testing.T) {
+	st := embeddedtest.Start(t, 1).Open(t)
+	defer st.Close()
+	ctx := t.Context()
+	for admitted, want := range map[string]int{"": 0, "another admission": 1} {
+		value, err := json.Marshal(ledger.Refusal{Admitted: admitted})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.Commit(ctx, store.Txn{Puts: []store.Put{{Key: ledger.RefusedKey("a"), Value: value}, {Key: ledger.AliveKey("a")}}}); err != nil {
+			t.Fatal(err)
+		}
+		c := &Cluster{store: st, refused: []string{"a"}}
+		c.sweep(ctx)
+		if snap, err := st.Get(ctx, ledger.Alive); err != nil || len(snap.Pairs) != want {
+			t.Errorf("admitted %q: %v, %v", admitted, snap.Pairs, err)
+		}
 	}
 }

@@ -37,7 +37,7 @@ func (c *Cluster) refuse(ctx context.Context, view *ledger.View) (bool, error) {
 	r := Records{c: c}
 	_, err = c.store.Commit(ctx, t)
 	if errors.Is(err, store.ErrTooLarge) {
-		_, err = r.commitParts(ctx, t)
+		_, _, err = r.commitParts(ctx, t)
 	}
 	if errors.Is(err, store.ErrConflict) {
 		return true, nil // another command has changed something; the plan that follows fails on it, and comes back here
@@ -65,8 +65,16 @@ func (c *Cluster) sweep(ctx context.Context) {
 		return
 	}
 	var t store.Txn
+	out := map[string]bool{} // those that nobody has let in again meanwhile
 	for _, p := range snap.Pairs {
-		if slices.Contains(hosts, ledger.Owner(p.Key)) {
+		var r ledger.Refusal
+		if k := ledger.Split(p.Key, ledger.Refused); len(k) == 1 && slices.Contains(hosts, k[0]) && json.Unmarshal(p.Value, &r) == nil && r.Admitted == "" {
+			out[k[0]] = true
+			t.Compares = append(t.Compares, store.Compare{Key: p.Key, Modified: p.Modified})
+		}
+	}
+	for _, p := range snap.Pairs {
+		if out[ledger.Owner(p.Key)] {
 			t.Deletes = append(t.Deletes, p.Key)
 		}
 	}
