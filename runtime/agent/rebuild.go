@@ -16,7 +16,8 @@ import (
 // by what the store says: until then names and entries stay as they are. A host that takes longer counts as lost.
 const othersTime = leaseTTL * time.Second
 
-// rebuildBatch is how many operations go into one transaction: what an etcd takes as it comes, less the compares.
+// rebuildBatch is how many operations go into one transaction, until the store says that it takes less: what an etcd takes as
+// it comes, less the compares.
 const rebuildBatch = 100
 
 // told says that the store knows, in its epoch, what runs here.
@@ -98,6 +99,7 @@ func (a *agent) say(ctx context.Context, t told) error {
 // begun meanwhile: after it, everything begins anew.
 func (a *agent) rebuild(ctx context.Context, st store.Store, was remembered) (told, error) {
 	var t told
+	batch := rebuildBatch
 	refused := a.member.knownRefusals() // as before this life of the store
 	for done := false; !done; {
 		err := retry(ctx, a.log, "telling the store what runs here", func(ctx context.Context) error {
@@ -118,7 +120,7 @@ func (a *agent) rebuild(ctx context.Context, st store.Store, was remembered) (to
 				t, done = told{}, true
 				return nil
 			}
-			txn, problems, err := telling(view, found, was, a.config.Cluster)
+			txn, problems, err := telling(view, found, was, a.config.Cluster, batch)
 			if err != nil {
 				return err
 			}
@@ -130,6 +132,10 @@ func (a *agent) rebuild(ctx context.Context, st store.Store, was remembered) (to
 			_, err = st.Commit(ctx, txn)
 			if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUncertain) {
 				return nil // once more, from what there is now
+			}
+			if errors.Is(err, store.ErrTooLarge) && batch > 1 {
+				batch /= 2
+				return nil
 			}
 			if err == nil {
 				was.Revision = 0 // the epoch that was begun because of it is there
@@ -149,8 +155,9 @@ func (a *agent) rebuild(ctx context.Context, st store.Store, was remembered) (to
 }
 
 // telling is the next transaction that tells the store what runs here; empty when it knows everything. A store without an
-// epoch, or one that has gone back in the one that this agent knows, gets a new one. In view is what it will be.
-func telling(view *ledger.View, found ledger.Found, was remembered, cluster string) (store.Txn, []string, error) {
+// epoch, or one that has gone back in the one that this agent knows, gets a new one. In view is what it will be. batch is how
+// many records it may have.
+func telling(view *ledger.View, found ledger.Found, was remembered, cluster string, batch int) (store.Txn, []string, error) {
 	stored := view.Epoch
 	switch {
 	case stored.ID == "":
@@ -159,8 +166,8 @@ func telling(view *ledger.View, found ledger.Found, was remembered, cluster stri
 		view.Epoch = ledger.NewEpoch(true)
 	}
 	t, problems := ledger.Rebuild(view, found)
-	t.Puts = t.Puts[:min(len(t.Puts), rebuildBatch)]
-	t.Deletes = t.Deletes[:min(len(t.Deletes), rebuildBatch-len(t.Puts))]
+	t.Puts = t.Puts[:min(len(t.Puts), batch)]
+	t.Deletes = t.Deletes[:min(len(t.Deletes), batch-len(t.Puts))]
 	if len(t.Puts)+len(t.Deletes) > 0 {
 		view.Epoch.Lost = true
 		t.Compares = append(t.Compares, store.Compare{Key: ledger.Allocation, Modified: view.Allocated})

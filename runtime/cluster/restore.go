@@ -175,13 +175,20 @@ func (c *Cluster) restoreParts(ctx context.Context, r *Restoration, end ledger.E
 	return writeParts(ctx, c.store, r.txn, store.Compare{Key: ledger.EpochKey, Modified: at}, epochPut(end))
 }
 
-// writeParts writes a transaction that a store does not take at once, while guard holds; last comes last.
+// writeParts writes a transaction that a store does not take at once, while guard holds; last comes last. Parts are smaller
+// where the store takes less, or values are large.
 func writeParts(ctx context.Context, st store.Store, t store.Txn, guard store.Compare, last ...store.Put) error {
+	size := partSize
 	for len(t.Puts)+len(t.Deletes) > 0 {
-		puts := min(len(t.Puts), partSize)
-		deletes := min(len(t.Deletes), partSize-puts)
+		puts := min(len(t.Puts), size)
+		deletes := min(len(t.Deletes), size-puts)
 		part := store.Txn{Compares: []store.Compare{guard}, Puts: t.Puts[:puts], Deletes: t.Deletes[:deletes]}
-		if _, err := st.Commit(ctx, part); err != nil {
+		_, err := st.Commit(ctx, part)
+		if errors.Is(err, store.ErrTooLarge) && puts+deletes > 1 {
+			size = (puts + deletes) / 2
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		t = store.Txn{Puts: t.Puts[puts:], Deletes: t.Deletes[deletes:]}

@@ -17,12 +17,20 @@ import (
 type modest struct {
 	store.Store
 	left int // transactions until it is lost; negative: never
+	most int // bytes that it takes at once; 0: any number
 }
 
 var errLost = errors.New("the store is lost")
 
 func (m *modest) Commit(ctx context.Context, t store.Txn) (int64, error) {
 	if len(t.Compares)+len(t.Puts)+len(t.Deletes) > 128 {
+		return 0, store.ErrTooLarge
+	}
+	bytes := 0
+	for _, p := range t.Puts {
+		bytes += len(p.Key) + len(p.Value)
+	}
+	if m.most > 0 && bytes > m.most {
 		return 0, store.ErrTooLarge
 	}
 	if m.left == 0 {
@@ -119,5 +127,25 @@ func TestALargeBackupIsRestoredInPartsAndCompletedAfterAnInterruption(t *testing
 	guard := store.Compare{Key: ledger.EpochKey, Modified: begun - 1}
 	if err := writeParts(ctx, st, r.txn, guard, epochPut(end)); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("written into another's restore: %v", err)
+	}
+}
+
+func TestABackupWithLargeRecordsIsRestoredInSmallerParts(t *testing.T) {
+	st := &modest{Store: embeddedtest.Start(t, 1).Open(t), left: -1, most: 10_000}
+	defer st.Close()
+	c := &Cluster{inv: &placement.Inventory{}, store: st, access: &Access{Cluster: "c1"}}
+	backup := ledger.Backup{Cluster: "c1"}
+	for i := range 150 {
+		backup.Pairs = append(backup.Pairs, store.Pair{Key: ledger.ObjectKey(ledger.Config, fmt.Sprint(i)), Value: []byte(strings.Repeat(" ", 1000) + "{}")})
+	}
+	r, err := c.PlanRestore(t.Context(), backup, "the.backup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.restoreParts(t.Context(), r, ledger.NewEpoch(true)); err != nil {
+		t.Fatal(err)
+	}
+	if view, err := c.usable(t.Context()); err != nil || len(view.Objects) != 150 {
+		t.Errorf("of 150 records %d are there, %v", len(view.Objects), err)
 	}
 }
