@@ -33,7 +33,7 @@ const (
 	Keepalive = 25 * time.Second
 	// ServeVersion is the version of the userspace device: raised when Serve or its library changes, so that agents
 	// replace the processes that are older, which costs encrypted traffic a moment.
-	ServeVersion = "2"
+	ServeVersion = "3"
 	// StaleAfter is the age at which the last handshake with a peer means that none completes any more: with keepalives
 	// there is one every two to three minutes.
 	StaleAfter = 5 * time.Minute

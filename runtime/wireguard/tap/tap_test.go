@@ -238,3 +238,36 @@ func TestALinkTellsItsEventsAndThatItIsGone(t *testing.T) {
 	}
 	must(t, h.link.Close())
 }
+
+// On a host where many containers start, the kernel may have more to tell of links than the socket holds.
+func TestALinkIsFollowedOnWhenNewsOfOthersWereTooMany(t *testing.T) {
+	h := newHost(t, 1, offloadTunnel)
+	h.inside(t, func() {
+		d, err := Open("busy", 1400)
+		must(t, err)
+		busy, err := netlink.LinkByName("busy")
+		must(t, err)
+		must(t, netlink.LinkSetMTU(busy, 1300)) // an event that nobody takes yet
+		if !lab.Happens(func() bool { return d.watch.mtu() == 1300 }) {
+			t.Fatal("the first MTU is not noticed")
+		}
+		for i := range 300 {
+			must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: fmt.Sprintf("other%d", i)}}))
+		}
+		must(t, netlink.LinkSetMTU(busy, 1200))
+		must(t, netlink.LinkSetUp(busy))
+		up := false
+		for e := range d.Events() {
+			if up = up || e == tun.EventUp; up && d.watch.mtu() == 1200 {
+				break
+			}
+		}
+		if mtu := d.watch.mtu(); mtu != 1200 || !up {
+			t.Fatalf("it is taken for one of %d bytes, up %t", mtu, up)
+		}
+		must(t, netlink.LinkDel(busy))
+		<-d.Removed()
+		must(t, d.Close())
+	})
+	must(t, h.link.Close())
+}

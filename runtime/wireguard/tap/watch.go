@@ -1,18 +1,23 @@
 package tap
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/tun"
 )
 
 // watch follows what is done to the link by others.
 type watch struct {
+	socket   *nl.NetlinkSocket // on which the kernel tells of links
+	links    *netlink.Handle   // to look at the link when it could not
 	events   chan tun.Event
 	removed  chan struct{}
 	done     chan struct{}
@@ -25,19 +30,27 @@ type watch struct {
 // newWatch sets the link up and follows it.
 func newWatch(name string, mtu int) (*watch, error) {
 	w := &watch{events: make(chan tun.Event), removed: make(chan struct{}), done: make(chan struct{})}
-	updates := make(chan netlink.LinkUpdate)
-	if err := netlink.LinkSubscribe(updates, w.done); err != nil {
+	var err error
+	if w.socket, err = nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK); err != nil {
 		return nil, fmt.Errorf("watch the link: %w", err)
 	}
-	index, err := w.prepare(name, mtu)
+	index := 0
+	if w.links, err = netlink.NewHandle(unix.NETLINK_ROUTE); err == nil {
+		index, err = w.prepare(name, mtu)
+	}
 	if err != nil {
-		close(w.done)
-		for range updates {
-		}
+		w.release()
 		return nil, err
 	}
-	w.ended.Go(func() { w.follow(updates, index) })
+	w.ended.Go(func() { w.follow(index) })
 	return w, nil
+}
+
+func (w *watch) release() {
+	w.socket.Close()
+	if w.links != nil {
+		w.links.Close()
+	}
 }
 
 // prepare gives the link its MTU and switches neighbour discovery off: all that it carries is for the other end, which
@@ -68,24 +81,74 @@ func (w *watch) note(a *netlink.LinkAttrs) (another bool) {
 	return w.bytes.Swap(int64(a.MTU)) != int64(a.MTU)
 }
 
-func (w *watch) follow(updates <-chan netlink.LinkUpdate, index int) {
+// follow takes in what the kernel tells, until close.
+func (w *watch) follow(index int) {
 	defer close(w.events)
-	gone := false
-	for u := range updates { // until it is closed, or its sender would wait for ever
-		switch {
-		case gone || int(u.Index) != index:
-		case u.Header.Type == unix.RTM_DELLINK:
-			gone = true
-			close(w.removed)
+	for {
+		messages, from, err := w.socket.Receive()
+		select {
+		case <-w.done:
+			return
 		default:
-			if w.note(u.Link.Attrs()) {
-				w.tell(tun.EventMTUUpdate)
+		}
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil: // it had more to tell of links than the socket holds
+			if w.look(index) {
+				return
 			}
-			if up := u.Link.Attrs().Flags&net.FlagUp != 0; up != w.up {
-				w.up = up
-				w.tell(map[bool]tun.Event{true: tun.EventUp, false: tun.EventDown}[up])
+		case from.Pid == nl.PidKernel:
+			for _, m := range messages {
+				if w.take(index, m) {
+					return
+				}
 			}
 		}
+	}
+}
+
+// take takes a message in, and reports whether the link is gone.
+func (w *watch) take(index int, m syscall.NetlinkMessage) (gone bool) {
+	if m.Header.Type != unix.RTM_NEWLINK && m.Header.Type != unix.RTM_DELLINK {
+		return false
+	}
+	if len(m.Data) < unix.SizeofIfInfomsg {
+		return false
+	}
+	if about := nl.DeserializeIfInfomsg(m.Data); int(about.Index) != index || about.Family == unix.AF_BRIDGE { // a port's own
+		return false
+	}
+	if m.Header.Type == unix.RTM_DELLINK {
+		close(w.removed)
+		return true
+	}
+	header := unix.NlMsghdr(m.Header)
+	if link, err := netlink.LinkDeserialize(&header, m.Data); err == nil {
+		w.changed(link.Attrs())
+	}
+	return false
+}
+
+// look asks how the link is, and reports whether it is gone.
+func (w *watch) look(index int) (gone bool) {
+	link, err := w.links.LinkByIndex(index)
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		close(w.removed)
+		return true
+	}
+	if err == nil {
+		w.changed(link.Attrs())
+	}
+	return false
+}
+
+func (w *watch) changed(a *netlink.LinkAttrs) {
+	if w.note(a) {
+		w.tell(tun.EventMTUUpdate)
+	}
+	if up := a.Flags&net.FlagUp != 0; up != w.up {
+		w.up = up
+		w.tell(map[bool]tun.Event{true: tun.EventUp, false: tun.EventDown}[up])
 	}
 }
 
@@ -101,5 +164,7 @@ func (w *watch) address() [6]byte { return *w.hardware.Load() }
 
 func (w *watch) close() {
 	close(w.done)
+	w.socket.Close() // which ends the wait for the kernel
 	w.ended.Wait()
+	w.links.Close()
 }
