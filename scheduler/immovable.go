@@ -60,14 +60,20 @@ func (r *rebalancer) held(x *piece) string {
 	if x.stays != "" {
 		return x.stays
 	}
-	var reasons []string
+	var reasons, from []string // each reason, and the first host that gives it
 	for h := range r.o.Hosts {
 		if text := r.board.Explain(r.ask(x.bundle), h); h != x.at && !slices.Contains(reasons, text) {
-			reasons = append(reasons, text)
+			reasons, from = append(reasons, text), append(from, r.o.Hosts[h].Name)
 		}
 	}
-	if len(reasons) == 0 {
+	switch len(reasons) {
+	case 0:
 		return "there is no other host"
+	case 1:
+		return reasons[0]
+	}
+	for i := range reasons {
+		reasons[i] = from[i] + ": " + reasons[i]
 	}
 	return strings.Join(reasons[:min(len(reasons), 3)], "; ")
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"berth/placement"
 )
 
@@ -44,4 +46,30 @@ func TestATaskThatNobodyElseTakesStaysOnADrainedHost(t *testing.T) {
 		3  remove web.2 on a (moves from a) after 2
 		4  start web.2 on b after 3
 		warning: db.1 stays on host a, which is drained: no other host takes it (b: volume app_v has its data on a)`)
+}
+
+func TestWhatStaysOnADrainedHostIsSaidOnce(t *testing.T) {
+	s := world(host("a", label("type", "worker")), host("b", label("type", "worker")), host("c", label("type", "worker")),
+		service("web", replicas(3), port(80), constraint("node.labels.type == worker"))).up(t).make("b", placement.Drain)
+	s.o.Host("c").Labels["type"] = "db"
+	p, err := Up(s.p, s.o, UpOptions{})
+	if err == nil {
+		t.Fatal("web.3 has a host")
+	}
+	want := []string{"web.2 stays on host b, which is drained: no other host takes it (a: port 80/tcp is taken by web.1)"}
+	if diff := cmp.Diff(want, p.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	p, err = Rebalance(s.p, s.o, RebalanceOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = []string{
+		`web.2 cannot leave host b, which is drained: a: port 80/tcp is taken by web.1; c: label type is "db", constraint wants worker`,
+		`web.3 cannot leave host c, which does not admit it (label type is "db", constraint wants worker): a: port 80/tcp is taken by web.1; ` +
+			"b: drained: its tasks leave and it takes no new ones, until the inventory says availability: active",
+	}
+	if diff := cmp.Diff(want, p.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
 }

@@ -11,6 +11,7 @@ import (
 // once: that is not as even, but better than to refuse what there is room for.
 func (u *upper) place() {
 	all := u.bundles()
+	u.said = len(u.plan.Warnings)
 	refused := u.placeAll(all)
 	if refused == 0 || !u.o.Cluster {
 		return
@@ -40,6 +41,7 @@ func (u *upper) placeAll(all []*bundle) (refused int) {
 		u.board, u.needs = u.newBoard(), placement.NewNeeds(u.p, u.o)
 		u.pins++ // requests belong to a board
 		u.plan.Unplaced, refused = nil, 0
+		u.plan.Warnings = u.plan.Warnings[:u.said] // those of an attempt that was given up are not true any more
 		clear(u.scores)
 		again := false
 		for _, b := range u.attempt(all, clean) {

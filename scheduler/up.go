@@ -23,6 +23,7 @@ type upper struct {
 	scores   map[string][]placement.Score // of services that are to be explained
 	packing  bool                         // all that is free is packed at once, because spreading left some without a host
 	pins     int                          // counts what makes requests stale: a new board, another volume that is tied to a host
+	said     int                          // warnings there were before anything was placed
 	board    *placement.Board
 
 	sets     []*set // enabled services by name
