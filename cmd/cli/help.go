@@ -92,6 +92,8 @@ func commandHelp(name string, cmd *cli.Command) string {
 	writeFlags(&b, "Options", cmd.Flags)
 	if len(cmd.Subcommands) > 0 {
 		writeCommands(&b, "Commands", cmd.Subcommands)
+	} else {
+		b.WriteString("\nThe options of all commands (-f, -i, -p, --dry-run …) may stand here too.\n")
 	}
 	return b.String()
 }

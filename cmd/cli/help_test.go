@@ -29,6 +29,8 @@ Options:
   -n, --tail N      Last N lines of each container, however many of them there
                     may be on all hosts (default "all")
       --index int   Which replica
+
+The options of all commands (-f, -i, -p, --dry-run …) may stand here too.
 `
 	if diff := cmp.Diff(want, commandHelp("docker compose", cmd)); diff != "" {
 		t.Errorf("help (-want +got):\n%s", diff)

@@ -37,7 +37,7 @@ func runCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "no-tty", Aliases: []string{"T", "no-TTY"}, Usage: "no terminal (default: one where berth has one)"},
 			&cli.BoolFlag{Name: "no-deps", Usage: "do not start the services that this one depends on"},
 			&cli.StringSliceFlag{Name: "publish", Aliases: []string{"p"}, Usage: "publish a `PORT` (8080:80), repeatable"},
-			&cli.StringFlag{Name: "pull", Usage: "always, missing or never, instead of the service's pull_policy"},
+			&cli.StringFlag{Name: "pull", Usage: "when to pull: always, missing or never, instead of the service's pull_policy"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
 			&cli.BoolFlag{Name: "quiet-build", Usage: "no progress of the build"},
 			&cli.BoolFlag{Name: "quiet-pull", Usage: "no progress of pulls"},

@@ -20,7 +20,7 @@ func imageFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "build", Usage: "build the images of services that have build:, also where they are there"},
 		&cli.BoolFlag{Name: "no-build", Usage: "build no image, even if it is missing"},
-		&cli.StringFlag{Name: "pull", Value: "policy", Usage: "always, missing, never or build, instead of the services' pull_policy"},
+		&cli.StringFlag{Name: "pull", Value: "policy", Usage: "when to pull: always, missing, never or build, instead of the services' pull_policy"},
 		&cli.BoolFlag{Name: "quiet-build", Usage: "do not show what builds print"},
 		&cli.BoolFlag{Name: "quiet-pull", Usage: "do not show how far pulls are"},
 	}
