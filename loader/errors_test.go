@@ -110,6 +110,8 @@ func TestErrorsNameFileLineAndKey(t *testing.T) {
 			want: "load standard input:2: services.web.imagee: unknown key; did you mean image?"},
 		{name: "no standard input", files: "-- x --\n", options: []func(*world){files("-")}, want: "load standard input: there is no standard input to read here; pass -f FILE"},
 		{name: "unknown service named", files: web("init: true"), options: []func(*world){named("wbe")}, want: "load: no such service: wbe; did you mean web?"},
+		{name: "task named", files: web("init: true"), options: []func(*world){named("web.2")},
+			want: "load: no such service: web.2; the service is web, and its tasks are no services (logs takes --index 2, exec, attach, cp and port take web.2)"},
 		{name: "mode", files: web("deploy: {mode: globl}"), want: `load compose.yaml:4: services.web.deploy.mode: "globl" is no mode; did you mean global?`},
 		{name: "subnet", files: web("networks: [n]") + "networks:\n  n:\n    ipam: {config: [{subnet: 10.0.0.0}]}\n",
 			want: `load compose.yaml:7: networks.n.ipam.config.0.subnet: "10.0.0.0" is no subnet; want one like 172.28.0.0/16`},

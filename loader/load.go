@@ -12,6 +12,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/loader"
@@ -173,6 +174,12 @@ func checkNames(p *types.Project, names []string) error {
 var ErrNoService = errors.New("no such service")
 
 func noService(name string, known []string) error {
+	if dot := strings.LastIndexByte(name, '.'); dot > 0 && slices.Contains(known, name[:dot]) {
+		if n, err := strconv.Atoi(name[dot+1:]); err == nil {
+			return fmt.Errorf("%w: %s; the service is %s, and its tasks are no services (logs takes --index %d, exec, attach, cp and port take %s)",
+				ErrNoService, name, name[:dot], n, name)
+		}
+	}
 	if hint := didYouMean(name, known); hint != "" {
 		return fmt.Errorf("%w: %s%s", ErrNoService, name, hint)
 	}
