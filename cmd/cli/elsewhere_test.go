@@ -39,3 +39,13 @@ func TestUsersOfSwarmsAreToldWhereThingsAre(t *testing.T) {
 		}
 	}
 }
+
+func TestWithoutAnEngineHereItIsSaidHowOthersAreNamed(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	var out strings.Builder
+	code := Main([]string{"berth", "hosts"}, Env{Stdout: &out, Stderr: &out, Dir: t.TempDir(), Environ: []string{"DOCKER_HOST=unix:///nosuch.sock"}})
+	const want = "berth: Cannot connect to the Docker daemon at unix:///nosuch.sock. Is the docker daemon running? The hosts of a cluster are named by -i FILE"
+	if code != 1 || !strings.HasPrefix(out.String(), want) {
+		t.Errorf("code %d, %s", code, out.String())
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -176,8 +177,12 @@ func (c *Cluster) anyAnswers(snaps []engine.Snapshot) error {
 			return nil
 		}
 	}
-	if !c.inv.Cluster() {
-		return errors.New(snaps[0].Host.Problem)
+	problem := snaps[0].Host.Problem
+	switch {
+	case c.inv.Path == "" && strings.HasPrefix(problem, "Cannot connect to the Docker daemon"): // docker's words, which end with a question
+		return errors.New(problem + " The hosts of a cluster are named by -i FILE, BERTH_INVENTORY or a hosts.yml beside the compose file")
+	case !c.inv.Cluster():
+		return errors.New(problem)
 	}
 	return fmt.Errorf("no host of %s answers; the first, %s: %s", c.inv.Path, snaps[0].Host.Name, snaps[0].Host.Problem)
 }
