@@ -94,6 +94,8 @@ type Provider struct {
 	DependsOn []Dependency        // sorted by service name
 	// Provided says that it was called, and that its variables are in the services that depend on it.
 	Provided bool
+	// Stops says that it told that it can be halted: docker compose after v2.40 does that at a stop.
+	Stops bool
 	// Variables are those, under the names that the services see. They are in memory and in containers only: no plan, label,
 	// record or line of output has their values.
 	Variables map[string]string

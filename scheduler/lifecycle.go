@@ -182,7 +182,7 @@ func (s *starter) waitAll(containers []*placement.Container) {
 func (x *Present) Stop(timeout *time.Duration, why string) *Plan {
 	chosen := x.named()
 	containers := x.containers(chosen)
-	x.stops(containers, timeout, why)
+	x.halts(x.stops(containers, timeout, why))
 	for _, c := range containers {
 		if !up(c) {
 			x.plan.Stopped = append(x.plan.Stopped, *c)

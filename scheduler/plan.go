@@ -49,6 +49,8 @@ const (
 	// Provide calls the Provider of service Name on the machine where the command runs; what depends on it is made anew when
 	// its variables are others than before, so that the rest of the plan is only known then: see Anew.
 	Provide Kind = "provide"
+	// Halt calls it to stop what it provides, which stays there.
+	Halt Kind = "halt"
 	// Release calls it to take down what it provides.
 	Release Kind = "release"
 	// Create creates the container of Task under Name on Host; with Replaces set it carries the replace label.
@@ -91,7 +93,7 @@ type Step struct {
 	After []int          // IDs of the steps that must have succeeded
 
 	Service     *placement.Service     // Create, Start, Stop, Restart, Pull, Build, SeedVolume; nil for orphans and without a file
-	Provider    *placement.Provider    // Provide, Release
+	Provider    *placement.Provider    // Provide, Halt, Release
 	Network     *placement.NetworkSpec // CreateNetwork, Leave, Join
 	Volume      *placement.VolumeSpec  // CreateVolume, SeedVolume
 	Endpoints   []placement.Endpoint   // Create on a cluster: its addresses

@@ -119,6 +119,37 @@ func (u *upper) lacking() {
 	}
 }
 
+// halts adds the steps that halt the providers that can be halted, each after the stops of what depends on it, and before
+// those of what it depends on.
+func (x *Present) halts(stops map[*placement.Container]int) {
+	if x.p == nil {
+		return
+	}
+	halts := map[string]int{}
+	for _, p := range x.p.Providers {
+		if p.Stops && (len(x.services) == 0 || slices.Contains(x.services, p.Name)) {
+			halts[p.Name] = x.g.add(Step{Kind: Halt, Name: p.Name, Why: "provider " + p.Type, Provider: p})
+		}
+	}
+	for service, dependsOn := range x.deps {
+		own, halted := halts[service]
+		for _, d := range dependsOn {
+			other, provider := halts[d.Service]
+			for c, stop := range stops {
+				switch {
+				case halted && c.Task.Service == d.Service:
+					x.g.need(stop, own)
+				case provider && c.Task.Service == service:
+					x.g.need(other, stop)
+				}
+			}
+			if halted && provider {
+				x.g.need(other, own)
+			}
+		}
+	}
+}
+
 // releases adds the steps that take down what providers provide, and gives them by service. What depends on them is taken
 // down before (containers sees to it), and what they depend on after.
 func (d *downer) releases() (releases map[string]int, ends map[string][]int) {

@@ -136,6 +136,26 @@ func TestDownReleasesAProviderBetweenItsDependentsAndItsDependencies(t *testing.
 		1  remove base.1 after 0`)
 }
 
+func TestStopHaltsAProviderThatCanBeHalted(t *testing.T) {
+	s := world(service("app", dependsOn("cloud", placement.Started)), service("base"), providerOf("cloud", "base", "zone"), providerOf("zone"))
+	s.call(s.plan(t), "a")
+	s.up(t)
+	stop := func(services ...string) *Plan { return NewPresent("app", s.p, s.o, services).Stop(nil, "") }
+	golden(t, stop("cloud"), ``)
+	for _, p := range s.p.Providers {
+		p.Stops = true
+	}
+	golden(t, stop(), `
+		0  stop app.1
+		1  halt cloud (provider cloud) after 0
+		2  stop base.1 after 1
+		3  halt zone (provider cloud) after 1`)
+	golden(t, stop("cloud"), `
+		0  halt cloud (provider cloud)`)
+	golden(t, stop("app"), `
+		0  stop app.1`)
+}
+
 func TestARebalanceCallsTheProvidersOfWhatMoves(t *testing.T) {
 	s := world(host("a"), host("b"), service("app", replicas(2), dependsOn("cloud", placement.Started), fed()),
 		service("side"), providerOf("cloud"), providerOf("other"))

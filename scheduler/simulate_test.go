@@ -58,7 +58,7 @@ func (s *scene) step(t checker, p *Plan, x *Step) {
 		return &o.Containers[i]
 	}
 	switch x.Kind {
-	case Provide, Release: // nothing of an engine
+	case Provide, Halt, Release: // nothing of an engine
 	case Record:
 		s.write(p.Change)
 	case Forget:

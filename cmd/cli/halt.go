@@ -150,7 +150,7 @@ func (a *attached) stop(ctx context.Context) error {
 	stopping, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ss.onSecond(func() { cancel(errInterrupted) })
-	_, err = ss.act(stopping, func(x *scheduler.Present) (*scheduler.Plan, error) { return x.Stop(timeout(ss.c), "interrupted"), nil })
+	_, err = ss.stop(stopping, "interrupted")
 	if !errors.Is(context.Cause(stopping), errInterrupted) {
 		return err
 	}

@@ -3,10 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"berth/runtime/provider"
 	"berth/scheduler"
 )
 
@@ -59,12 +62,24 @@ func stopCommand(s *settings) *cli.Command {
 		Name: "stop", Usage: "stop containers, dependents first", ArgsUsage: "[SERVICE…]",
 		Flags: []cli.Flag{timeoutFlag()},
 		Action: s.with(existing, func(ss *session) error {
-			_, err := ss.act(ss.c.Context, func(x *scheduler.Present) (*scheduler.Plan, error) {
-				return x.Stop(timeout(ss.c), ""), nil
-			})
+			_, err := ss.stop(ss.c.Context, "")
 			return err
 		}),
 	}
+}
+
+// stop plans a stop; the providers are asked before which of them can be halted.
+func (ss *session) stop(ctx context.Context, why string) (*scheduler.Plan, error) {
+	if ss.project != nil {
+		var asked sync.WaitGroup
+		for _, p := range ss.project.Providers {
+			if len(ss.services) == 0 || slices.Contains(ss.services, p.Name) {
+				asked.Go(func() { p.Stops = provider.Of(ss.project, p).Stops(ctx) })
+			}
+		}
+		asked.Wait()
+	}
+	return ss.act(ctx, func(x *scheduler.Present) (*scheduler.Plan, error) { return x.Stop(timeout(ss.c), why), nil })
 }
 
 func restartCommand(s *settings) *cli.Command {

@@ -70,7 +70,7 @@ func resource(s scheduler.Step) string {
 		return "Container " + s.Name
 	case scheduler.Publish:
 		return "Port " + s.Name
-	case scheduler.Provide, scheduler.Release:
+	case scheduler.Provide, scheduler.Halt, scheduler.Release:
 		return s.Name // docker compose shows the service alone
 	}
 	return ""
@@ -100,7 +100,7 @@ func words(s scheduler.Step) (before, after string) {
 		return "Creating", "Created"
 	case scheduler.Start:
 		return "Starting", "Started"
-	case scheduler.Stop:
+	case scheduler.Stop, scheduler.Halt:
 		return "Stopping", "Stopped"
 	case scheduler.Restart:
 		return "Restarting", "Started"

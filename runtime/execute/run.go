@@ -229,7 +229,7 @@ func lane(s *scheduler.Step) string {
 	switch s.Kind {
 	case scheduler.Wait, scheduler.Record, scheduler.Forget, scheduler.Publish, scheduler.Withdraw:
 		return ""
-	case scheduler.Provide, scheduler.Release:
+	case scheduler.Provide, scheduler.Halt, scheduler.Release:
 		return "" // a program here
 	case scheduler.Send:
 		return "" // those of one image begin together, whatever else their hosts are at

@@ -12,6 +12,7 @@ type metadata struct {
 	Description string  `json:"description"`
 	Up          *action `json:"up"`
 	Down        *action `json:"down"`
+	Stop        *action `json:"stop"`
 }
 
 type action struct {
@@ -31,7 +32,7 @@ func (c *Call) metadata(ctx context.Context, path string) *metadata {
 		return err
 	})
 	m := &metadata{}
-	if err != nil || json.Unmarshal(out.Bytes(), m) != nil || m.Description == "" && m.of("up") == nil && m.of("down") == nil {
+	if err != nil || json.Unmarshal(out.Bytes(), m) != nil || m.Description == "" && m.of("up") == nil && m.of("down") == nil && m.Stop == nil {
 		return nil
 	}
 	return m
@@ -42,10 +43,7 @@ func (m *metadata) of(name string) []parameter {
 	if m == nil {
 		return nil
 	}
-	a := m.Up
-	if name == "down" {
-		a = m.Down
-	}
+	a := map[string]*action{"up": m.Up, "down": m.Down, "stop": m.Stop}[name]
 	if a == nil {
 		return nil
 	}
@@ -53,7 +51,9 @@ func (m *metadata) of(name string) []parameter {
 }
 
 // knows reports whether some action has a parameter of that name.
-func (m *metadata) knows(name string) bool { return has(m.of("up"), name) || has(m.of("down"), name) }
+func (m *metadata) knows(name string) bool {
+	return has(m.of("up"), name) || has(m.of("down"), name) || has(m.of("stop"), name)
+}
 
 func has(all []parameter, name string) bool {
 	return slices.ContainsFunc(all, func(p parameter) bool { return p.Name == name })

@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"berth/placement"
 )
 
 // Call is one call of a provider.
@@ -33,6 +35,16 @@ type Call struct {
 	Grace time.Duration
 }
 
+// reexec is the variable by which docker tells its plugins that it started them: a provider that is a plugin, too, is not
+// to think so.
+const reexec = "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND="
+
+// Of is a call of one of a project's providers, with the project's environment.
+func Of(p *placement.Project, s *placement.Provider) *Call {
+	env := slices.DeleteFunc(p.Compose.Environment.Values(), func(v string) bool { return strings.HasPrefix(v, reexec) })
+	return &Call{Project: p.Name, Service: s.Name, Type: s.Type, Options: s.Options, Env: env, Folders: Folders()}
+}
+
 const grace = 10 * time.Second
 
 // Up lets the program provide the service, or see that it does already. The variables are those that services depending
@@ -47,6 +59,22 @@ func (c *Call) Up(ctx context.Context) (variables map[string]string, err error) 
 func (c *Call) Down(ctx context.Context) error {
 	_, err := c.call(ctx, "down")
 	return err
+}
+
+// Stop lets it stop what it provides, which stays there; see Stops.
+func (c *Call) Stop(ctx context.Context) error {
+	_, err := c.call(ctx, "stop")
+	return err
+}
+
+// Stops reports whether the program says that Stop is among what it can do. One that is not there says nothing.
+func (c *Call) Stops(ctx context.Context) bool {
+	path, err := c.find()
+	if err != nil {
+		return false
+	}
+	m := c.metadata(ctx, path)
+	return m != nil && m.Stop != nil
 }
 
 func (c *Call) call(ctx context.Context, action string) (map[string]string, error) {

@@ -86,10 +86,30 @@ echo "$*" >args`
 	if got := read(t, c, "args"); got != "compose --project-name=shop down --force=yes my-db\n" {
 		t.Error(got)
 	}
+	if c.Stops(t.Context()) {
+		t.Error("it does not say that it can be stopped")
+	}
 	c.Options = nil
 	_, err := c.Up(t.Context())
 	if want := "service my-db: provider cloud: up: it requires the option size; give it in provider.options"; err == nil || err.Error() != want {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestWhatSaysSoCanBeStopped(t *testing.T) {
+	c := program(t, `[ "$2" = metadata ] && exec echo '{"stop": {}}'
+echo "$*" >args`)
+	if !c.Stops(t.Context()) {
+		t.Error("it says that it can be stopped")
+	}
+	if err := c.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, c, "args"); got != "compose --project-name=shop stop my-db\n" {
+		t.Error(got)
+	}
+	if c.Folders = nil; c.Stops(t.Context()) {
+		t.Error("it is not there")
 	}
 }
 
@@ -142,7 +162,7 @@ func TestWhatGoesWrongIsOneSentenceWithoutValues(t *testing.T) {
 func TestAnInterruptEndsTheProgramAndWhatItStarted(t *testing.T) {
 	c := program(t, `[ "$2" = metadata ] && exit 1
 trap 'echo ended >>ends; exit 1' TERM
-sh -c 'trap "echo child ended >>ends; exit" TERM; echo "{\"type\":\"info\",\"message\":\"ready\"}"; sleep 1000 & wait' &
+sh -c 'trap "echo child ended >>ends; exit" TERM; echo "{\"type\":\"info\",\"message\":\"ready\"}"; while :; do sleep 0.1; done' &
 wait`)
 	why := errors.New("interrupted")
 	ctx, cancel := context.WithCancelCause(t.Context())
