@@ -69,6 +69,12 @@ func TestAProviderIsCalledAfterWhatItDependsOnAndBeforeItsDependents(t *testing.
 		7  start side.1 after 2`)
 	golden(t, plan.Anew(), `
 		0  provide zone (provider cloud)`)
+	golden(t, s.plan(t, UpOptions{NoStart: true}), `
+		0  provide zone (provider cloud)
+		1  create base.1 (new replica)
+		2  provide cloud (provider cloud) after 0,1
+		3  create app.1 (new replica) after 2
+		4  create side.1 (new replica)`)
 	s.call(plan.Anew(), "a")
 	golden(t, s.plan(t).Anew(), `
 		0  create base.1 (new replica)

@@ -35,6 +35,8 @@ type Call struct {
 	Grace time.Duration
 }
 
+const grace = 10 * time.Second
+
 // reexec is the variable by which docker tells its plugins that it started them: a provider that is a plugin, too, is not
 // to think so.
 const reexec = "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND="
@@ -44,8 +46,6 @@ func Of(p *placement.Project, s *placement.Provider) *Call {
 	env := slices.DeleteFunc(p.Compose.Environment.Values(), func(v string) bool { return strings.HasPrefix(v, reexec) })
 	return &Call{Project: p.Name, Service: s.Name, Type: s.Type, Options: s.Options, Env: env, Folders: Folders()}
 }
-
-const grace = 10 * time.Second
 
 // Up lets the program provide the service, or see that it does already. The variables are those that services depending
 // on it get, under the names that these see. When ctx ends, so does the program, with all that it has started.

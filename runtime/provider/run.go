@@ -17,6 +17,9 @@ type stream = io.Reader
 // run runs the program until it ends, and read with its standard output. When read fails, or ctx ends, the program and what
 // it has started are told to end, and killed when they do not within Grace.
 func (c *Call) run(ctx context.Context, path string, args []string, read func(stream) error) error {
+	if err := ctx.Err(); err != nil {
+		return err // while the program was asked for its metadata
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	said := &tail{}
