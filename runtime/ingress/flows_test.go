@@ -18,9 +18,9 @@ func TestOfABackendThatIsLeftOnlyWhatHasNoEndIsForgotten(t *testing.T) {
 		info     netlink.ProtoInfo
 		want     bool
 	}{
-		"UDP":                   {unix.IPPROTO_UDP, nil, true},
-		"TCP, asked for":        {unix.IPPROTO_TCP, &netlink.ProtoInfoTCP{State: synSent}, false},
-		"TCP, established":      {unix.IPPROTO_TCP, &netlink.ProtoInfoTCP{State: established}, false},
+		"UDP":              {unix.IPPROTO_UDP, nil, true},
+		"TCP, asked for":   {unix.IPPROTO_TCP, &netlink.ProtoInfoTCP{State: synSent}, false},
+		"TCP, established": {unix.IPPROTO_TCP, &netlink.ProtoInfoTCP{State: established}, false},
 	} {
 		flow := &netlink.ConntrackFlow{
 			Forward:   netlink.IPTuple{Protocol: c.protocol, DstIP: net.IPv4(10, 0, 0, 1), DstPort: 80},
