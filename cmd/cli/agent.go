@@ -14,7 +14,7 @@ func agentCommand(s *settings) *cli.Command {
 	return &cli.Command{
 		Name: "agent", Hidden: true, Usage: "run the host's agent (berth starts it in a container)",
 		Subcommands: []*cli.Command{{
-			Name: "relay", Usage: "join standard input and output with a TCP address",
+			Name: "relay", Usage: "join standard input and output with a TCP address", ArgsUsage: "HOST:PORT",
 			Action: func(c *cli.Context) error {
 				return agent.Relay(c.Context, c.Args().First(), s.env.Stdin, s.env.Stdout)
 			},
