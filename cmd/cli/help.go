@@ -83,7 +83,7 @@ func commandHelp(name string, cmd *cli.Command) string {
 		usage = append(usage, "COMMAND")
 	}
 	if cmd.ArgsUsage != "" {
-		usage = append(usage, cmd.ArgsUsage)
+		usage = append(usage, strings.ReplaceAll(cmd.ArgsUsage, "berth "+cmd.Name, name+" "+cmd.Name)) // cp has two lines
 	}
 	fmt.Fprintf(&b, "%s\n\n%s\n", strings.Join(usage, " "), strings.Join(wrap(sentence(cmd.Usage), helpWidth), "\n"))
 	if cmd.Description != "" {

@@ -85,3 +85,12 @@ func TestHelpOfACommandOfACommand(t *testing.T) {
 		}
 	}
 }
+
+func TestUsageOfTwoLinesNamesTheProgramAsItWasCalled(t *testing.T) {
+	var out strings.Builder
+	cmd := cpCommand(&settings{})
+	printHelp(&out, "docker berth", cmd)
+	if !strings.Contains(out.String(), "\n   docker berth cp [OPTIONS] SOURCE|- SERVICE[.N]:TARGET\n") {
+		t.Errorf("got\n%s", out.String())
+	}
+}
