@@ -66,7 +66,9 @@ type Error struct {
 func (e *Error) Error() string {
 	var lines []string
 	for _, f := range e.Failures {
-		lines = append(lines, f.Err.Error())
+		if text := f.Err.Error(); !slices.Contains(lines, text) { // an image that several hosts lack is looked up once
+			lines = append(lines, text)
+		}
 	}
 	switch {
 	case e.Skipped == 1:

@@ -191,3 +191,11 @@ func TestWhatIsInUseIsSparedWithAWarning(t *testing.T) {
 		t.Error(diff, err)
 	}
 }
+
+func TestAFailureThatStepsShareIsSaidOnce(t *testing.T) {
+	e := &Error{Failures: []Failure{{Err: errBoom}, {Err: errors.New("another")}, {Err: errBoom}}, Skipped: 1}
+	want := errBoom.Error() + "\nanother\n1 step that depends on this was not started; run the same command again to go on"
+	if diff := cmp.Diff(want, e.Error()); diff != "" {
+		t.Errorf("error (-want +got):\n%s", diff)
+	}
+}
