@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -47,5 +49,27 @@ func TestWithoutAnEngineHereItIsSaidHowOthersAreNamed(t *testing.T) {
 	const want = "berth: Cannot connect to the Docker daemon at unix:///nosuch.sock. Is the docker daemon running? The hosts of a cluster are named by -i FILE"
 	if code != 1 || !strings.HasPrefix(out.String(), want) {
 		t.Errorf("code %d, %s", code, out.String())
+	}
+}
+
+func TestHostsSaysOfEachWhyItDoesNotAnswer(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dir := t.TempDir()
+	inventory := "hosts: {east: {address: tcp://127.0.0.1:1}, west: {address: 'unix:///nosuch.sock'}}"
+	if err := os.WriteFile(filepath.Join(dir, "hosts.yml"), []byte(inventory), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, said strings.Builder
+	code := Main([]string{"berth", "hosts"}, Env{Stdout: &out, Stderr: &said, Dir: dir})
+	if code != 1 || said.String() != "berth: hosts: 2 of 2 do not answer\n" {
+		t.Errorf("code %d, %s", code, said.String())
+	}
+	if strings.Contains(out.String(), "agent") {
+		t.Errorf("what is not known of agents is said in\n%s", out.String())
+	}
+	for _, row := range []string{`(?m)^east +unreachable: .*127\.0\.0\.1:1`, `(?m)^west +unreachable: .*/nosuch\.sock`} {
+		if !regexp.MustCompile(row).MatchString(out.String()) {
+			t.Errorf("no row %s in\n%s", row, out.String())
+		}
 	}
 }

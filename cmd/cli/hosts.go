@@ -24,14 +24,14 @@ func hostsCommand(s *settings) *cli.Command {
 
 func hosts(ss *session) error {
 	snaps, err := ss.cluster.Snapshots(ss.c.Context, engine.Query{}, nil)
-	if err != nil {
+	if err != nil && (len(snaps) == 0 || !ss.inv.Cluster()) { // a list that says of each host why it does not answer is better
 		return err
 	}
 	var rows []table.HostRow
 	down := 0
 	for _, sn := range snaps {
 		row := table.HostRow{Host: sn.Host}
-		if ss.inv.Cluster() {
+		if ss.inv.Cluster() && sn.Host.Problem == "" { // who does not answer does not say what its agent does
 			row.Agent = agentState(sn.Agent)
 		}
 		for _, ct := range sn.Containers {

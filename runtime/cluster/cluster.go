@@ -119,8 +119,8 @@ func (c *Cluster) Warm(ctx context.Context, store bool) {
 	}
 }
 
-// Snapshots asks all hosts at once. A host that does not answer is in the result as unreachable; that none answers, and
-// two names for one engine, are errors. view holds what the agents say of their engines; nil asks the engines.
+// Snapshots asks all hosts at once. A host that does not answer is in the result as unreachable; that none answers, in
+// which case the result comes with the error, and two names for one engine, are errors. view holds what the agents say of their engines; nil asks the engines.
 func (c *Cluster) Snapshots(ctx context.Context, q engine.Query, view *ledger.View) ([]engine.Snapshot, error) {
 	snaps := make([]engine.Snapshot, len(c.inv.Hosts))
 	q.Timeout = c.opts.Timeout
@@ -141,7 +141,7 @@ func (c *Cluster) Snapshots(ctx context.Context, q engine.Query, view *ledger.Vi
 		return nil, err
 	}
 	if err := c.anyAnswers(snaps); err != nil {
-		return nil, err
+		return snaps, err
 	}
 	byID := map[string]string{}
 	for _, s := range snaps {
