@@ -154,7 +154,11 @@ func translate(t store.Txn) ([]clientv3.Cmp, []clientv3.Op) {
 	if len(ops) == 0 {
 		// A transaction without operations is to etcd one that may read old state: a member that lags compares what
 		// it has. One read that may not makes the whole of it current.
-		ops = append(ops, clientv3.OpGet("\x00", clientv3.WithCountOnly()))
+		key := "\x00"
+		if len(t.Compares) > 0 {
+			key = t.Compares[0].Key // one that the store's user may read
+		}
+		ops = append(ops, clientv3.OpGet(key, clientv3.WithCountOnly()))
 	}
 	return cmps, ops
 }

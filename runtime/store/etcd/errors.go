@@ -118,6 +118,9 @@ func (s *client) fail(ctx context.Context, op string, err error) error {
 		return fmt.Errorf("store %s: %s: %w", s, op, cause)
 	}
 	code, _ := kind(err)
+	if who := forbidden(err); who != nil {
+		return fmt.Errorf("store %s: %s: %w", s, op, who)
+	}
 	switch {
 	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnreachable):
 		return err
@@ -151,6 +154,18 @@ func (s *client) ended(ctx context.Context) error {
 	default:
 		return nil
 	}
+}
+
+// forbidden is what a request's error says about who asks, nil if it is not about that. berth gives no user's name and password: etcd
+// takes the common name of a client's certificate for its user's.
+func forbidden(err error) error {
+	switch {
+	case is(err, rpctypes.ErrUserEmpty):
+		return errors.New("it wants to know who asks; show it a certificate whose common name is that of its user (cert= and key= in store:; it runs with --client-cert-auth then)")
+	case is(err, rpctypes.ErrPermissionDenied), is(err, rpctypes.ErrUserNotFound):
+		return errors.New(`the user that our certificate names may not do that; grant it a role with "etcdctl role grant-permission ROLE --prefix=true readwrite berth/"`)
+	}
+	return nil
 }
 
 // is reports whether a request failed with an error of etcd's, as the server sends it or as the client rewrites it.
