@@ -47,7 +47,7 @@ type agent struct {
 	epochTold string // what the loop was last told; the session's own
 	files     Files
 	member    *keeper
-	refusals  chan struct{} // of size 1: the store refuses this host's certificate
+	refusals  chan bool // of size 1: whether the store refuses this host's certificate, by the last word
 
 	// All below belongs to the loop.
 	view       *view // nil until the store was read
@@ -83,7 +83,7 @@ type agent struct {
 }
 
 func newAgent(c Config, e Engine, net *overlay.Overlay, server *names.Server, in *ingress.Ingress, files Files, log *slog.Logger) *agent {
-	return &agent{config: c, engine: e, net: net, names: server, ingress: in, files: files, log: log, refusals: make(chan struct{}, 1), keeping: make(chan struct{}, 1),
+	return &agent{config: c, engine: e, net: net, names: server, ingress: in, files: files, log: log, refusals: make(chan bool, 1), keeping: make(chan struct{}, 1),
 		publish: newPublisher(log), observe: newObserver(e, log),
 		memory:  recall(""),
 		updates: make(chan update, 256), results: make(chan result), slots: make(chan struct{}, jobLimit),
@@ -121,9 +121,14 @@ func (a *agent) loop(ctx context.Context, links <-chan struct{}) {
 		case r := <-a.results:
 			a.finishAll(ctx, r)
 			continue
-		case <-a.refusals:
-			a.retire()
-			continue
+		case refused := <-a.refusals:
+			if refused {
+				a.retire()
+			}
+			if refused || !a.retired {
+				continue
+			}
+			c.whole = true // let in again: unless the store's own word is against it, everything goes on
 		case <-a.member.news:
 			a.refresh()
 			continue

@@ -86,20 +86,21 @@ func (p *publisher) has(key string) bool {
 }
 
 // run holds a lease and writes until ctx ends. It leaves the lease to run out by itself: an agent that comes back
-// within its time has lost nothing in the eyes of others. failed is told why a lease
-// could not be had.
-func (p *publisher) run(ctx context.Context, st store.Store, failed func(error)) {
+// within its time has lost nothing in the eyes of others. word is told why a lease
+// could not be had, and nil when one was.
+func (p *publisher) run(ctx context.Context, st store.Store, word func(error)) {
 	for anew := false; ctx.Err() == nil; anew = true {
 		var lease *store.Lease
 		if retry(ctx, p.log, "grant of the host's lease", func(ctx context.Context) (err error) {
 			lease, err = st.Lease(ctx, leaseTTL)
 			if err != nil && ctx.Err() == nil {
-				failed(err)
+				word(err)
 			}
 			return err
 		}) != nil {
 			return
 		}
+		word(nil)
 		p.all()
 		if anew {
 			select {

@@ -22,6 +22,7 @@ type scripted struct {
 	fail   []error // of the next commits
 	most   int     // operations that it takes at once; 0 is any number
 	leases int64
+	refuse int // so many leases, first
 	lost   chan struct{}
 	held   map[string]string // key → value, with "@lease" when leased
 	writes chan struct{}     // one for each commit that went through
@@ -30,6 +31,10 @@ type scripted struct {
 func (s *scripted) Lease(context.Context, int64) (*store.Lease, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.refuse > 0 {
+		s.refuse--
+		return nil, store.ErrRefused
+	}
 	s.leases++
 	s.lost = make(chan struct{})
 	return &store.Lease{ID: s.leases, Lost: s.lost}, nil
@@ -169,4 +174,33 @@ func TestAStoreThatTakesLittleAtOnceGetsAllTheSame(t *testing.T) {
 		<-s.writes
 	}
 	s.expect(t, want)
+}
+
+// A member of the store that has not heard yet that a host is let in again refuses it; another one lets it in.
+func TestAHostThatIsLetInAfterARefusalKnowsIt(t *testing.T) {
+	others := goleak.IgnoreCurrent()
+	defer func() { goleak.VerifyNone(t, others) }()
+	log := slog.New(slog.DiscardHandler)
+	a := &agent{refusals: make(chan bool, 1), member: &keeper{settings: newSettings(Config{}, "", log)}, publish: newPublisher(log)}
+	s := &scripted{refuse: 1, held: map[string]string{}, writes: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(t.Context())
+	var words []bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.publish.run(ctx, s, func(err error) {
+			a.away(err)
+			words = append(words, len(a.refusals) == 1)
+		})
+	}()
+	a.publish.set("key", "value", true)
+	<-s.writes // it has its lease
+	cancel()
+	<-done
+	if len(words) != 2 || !words[0] || !words[1] {
+		t.Errorf("of a refusal and a lease the loop was told %v", words)
+	}
+	if refused := <-a.refusals; refused {
+		t.Error("the last word is the refusal")
+	}
 }

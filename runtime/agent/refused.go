@@ -39,16 +39,22 @@ func (a *agent) admission() string {
 	return cert.Subject.SerialNumber
 }
 
-// away is told why the store cannot be reached: it may be elsewhere, or refuse this host.
+// away is told why the store cannot be reached: it may be elsewhere, or refuse this host. nil says that it let this host in: who
+// refused it before may have been a member that had not heard yet that the host is part of the cluster again. It is called by one
+// goroutine at a time.
 func (a *agent) away(err error) {
-	a.member.settings.reread()
-	if !errors.Is(err, store.ErrRefused) {
-		return
+	refused := errors.Is(err, store.ErrRefused)
+	if err != nil {
+		a.member.settings.reread()
+		if !refused {
+			return
+		}
 	}
 	select {
-	case a.refusals <- struct{}{}:
+	case <-a.refusals: // the last word counts
 	default:
 	}
+	a.refusals <- refused
 }
 
 // retire stops making things: names are no longer answered, since nobody says any more which of them are right.
