@@ -258,9 +258,15 @@ func TestAHostThatLeavesIsReplacedInTheStoreAndRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if t.Failed() {
-			out, err := lost.Run(context.WithoutCancel(t.Context()), "sh", "-c", "docker logs berth-agent 2>&1")
-			t.Logf("the agent of host4 (%v):\n%s", err, out)
+		if !t.Failed() {
+			return
+		}
+		// An agent that hangs says where, asked by SIGQUIT.
+		const tell = "docker inspect -f '{{json .State}}, restarted {{.RestartCount}} times' berth-agent; timeout 5 docker wait berth-agent & " +
+			"kill -QUIT $(docker inspect -f '{{.State.Pid}}' berth-agent); wait; docker logs berth-agent 2>&1"
+		for _, h := range l.Hosts() {
+			out, err := h.Run(context.WithoutCancel(t.Context()), "sh", "-c", tell)
+			t.Logf("the agent of %s (%v):\n%s", h.Name(), err, out)
 		}
 	})
 	eventually(t, "host4 finds out", func() bool { return strings.Contains(w.log("host4"), "is refused by its store") })
