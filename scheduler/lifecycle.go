@@ -23,7 +23,7 @@ func (x *Present) Start(wait bool) (*Plan, error) {
 	}
 	reach(must, x.below(func(d placement.Dependency) bool { return d.Required }))
 	reach(scope, x.below(func(placement.Dependency) bool { return true }))
-	if err := x.complete(must); err != nil {
+	if err := x.complete(x.without(must)); err != nil {
 		return nil, err
 	}
 	s := x.starter()
@@ -51,6 +51,34 @@ func (x *Present) below(admit func(placement.Dependency) bool) func(string) []st
 		}
 		return names
 	}
+}
+
+// without leaves out the services that have no container, where all are meant and some have one: "up web", "stop" and
+// "start" bring web back, as with docker compose. What a container waits for is not left out.
+func (x *Present) without(services map[string]bool) map[string]bool {
+	if x.p == nil || len(x.services) > 0 {
+		return services
+	}
+	need := map[string]bool{}
+	for i := range x.w.containers {
+		if c := &x.w.containers[i]; !c.OneOff {
+			need[c.Task.Service] = true
+		}
+	}
+	if len(need) == 0 {
+		return services
+	}
+	reach(need, x.below(func(d placement.Dependency) bool { return d.Required && d.Condition != placement.Started }))
+	kept := map[string]bool{}
+	for name := range services {
+		if need[name] {
+			kept[name] = true
+		} else if x.complete(map[string]bool{name: true}) != nil {
+			x.plan.Warnings = append(x.plan.Warnings, fmt.Sprintf("service %q has no container to start; make it with \"berth up\"", name))
+		}
+	}
+	slices.Sort(x.plan.Warnings)
+	return kept
 }
 
 // complete refuses services that have nothing to start. Tasks on hosts that do not answer are there, as far as one knows.

@@ -75,6 +75,32 @@ func TestStartOfNothingIsRefusedBeforeAnythingStarts(t *testing.T) {
 	}
 }
 
+// "up side", "stop" and "start" start side again, with docker compose as here.
+func TestStartOfAllLeavesOutWhatWasNeverMade(t *testing.T) {
+	s := world(service("app", dependsOn("db", placement.Healthy)), service("db"), service("side"), service("web", dependsOn("app", placement.Started)))
+	if _, err := s.present().Start(false); err == nil || !strings.Contains(err.Error(), `service "side" has no container to start`) {
+		t.Errorf("nothing was made: %v", err)
+	}
+	s.up(t, UpOptions{Services: []string{"side"}})
+	s.state("exited", "app-side-1")
+	p, err := s.present().Start(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, p, `
+		0 start side.1 (is exited)
+		warning: service "app" has no container to start; make it with "berth up"
+		warning: service "db" has no container to start; make it with "berth up"
+		warning: service "web" has no container to start; make it with "berth up"`)
+	if _, err := s.present("app").Start(false); err == nil {
+		t.Error("app was named and has no container")
+	}
+	s.up(t, UpOptions{Services: []string{"app"}, NoDeps: true})
+	if _, err := s.present().Start(false); err == nil || !strings.Contains(err.Error(), `service "db" has no container to start`) {
+		t.Errorf("app waits for db: %v", err)
+	}
+}
+
 func TestStartLeavesTasksOnAHostThatDoesNotAnswer(t *testing.T) {
 	s := stack(t).lost("b").state("exited", "app-web-2")
 	s.o.Containers = dropHost(s.o.Containers, "b")

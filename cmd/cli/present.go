@@ -27,6 +27,7 @@ func (ss *session) act(ctx context.Context, plan func(*scheduler.Present) (*sche
 	if err != nil {
 		return nil, err
 	}
+	ss.warn(p)
 	return p, ss.carry(ctx, p)
 }
 
