@@ -266,7 +266,13 @@ func TestALinkIsFollowedOnWhenNewsOfOthersWereTooMany(t *testing.T) {
 			t.Fatalf("it is taken for one of %d bytes, up %t", mtu, up)
 		}
 		must(t, netlink.LinkDel(busy))
-		<-d.Removed()
+		for gone := false; !gone; { // it goes down first, which is news as well
+			select {
+			case <-d.Events():
+			case <-d.Removed():
+				gone = true
+			}
+		}
 		must(t, d.Close())
 	})
 	must(t, h.link.Close())

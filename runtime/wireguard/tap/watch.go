@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -81,9 +83,14 @@ func (w *watch) note(a *netlink.LinkAttrs) (another bool) {
 	return w.bytes.Swap(int64(a.MTU)) != int64(a.MTU)
 }
 
-// follow takes in what the kernel tells, until close.
+// settled is how long the kernel has nothing to tell before all that it had is read.
+const settled = time.Millisecond
+
+// follow takes in what the kernel tells, until close. When it has more to tell of links than the socket holds, it drops what
+// happens from then on until all is read: only after that is a look at the link worth anything.
 func (w *watch) follow(index int) {
 	defer close(w.events)
+	lost := false
 	for {
 		messages, from, err := w.socket.Receive()
 		select {
@@ -93,11 +100,16 @@ func (w *watch) follow(index int) {
 		}
 		switch {
 		case errors.Is(err, unix.EINTR):
-		case err != nil: // it had more to tell of links than the socket holds
+		case lost && (errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, unix.EAGAIN)):
+			lost = false
+			w.wait(0)
 			if w.look(index) {
 				return
 			}
-		case from.Pid == nl.PidKernel:
+		case err != nil:
+			lost = true
+			w.wait(settled)
+		case from.Pid == nl.PidKernel && !lost:
 			for _, m := range messages {
 				if w.take(index, m) {
 					return
@@ -105,6 +117,12 @@ func (w *watch) follow(index int) {
 			}
 		}
 	}
+}
+
+// wait bounds how long the kernel is waited for; 0 is for ever.
+func (w *watch) wait(d time.Duration) {
+	t := unix.NsecToTimeval(d.Nanoseconds())
+	_ = w.socket.SetReceiveTimeout(&t) // it only notes the time
 }
 
 // take takes a message in, and reports whether the link is gone.
