@@ -70,7 +70,7 @@ func execIn(ss *session) error {
 			x.Resize = held.Sizes
 		}
 	}
-	code, err := ss.cluster.Engines()[ct.Host].Exec(ctx, ct.ID, x)
+	code, err := ss.cluster.Engines()[ct.Host].Exec(ctx, ct.Name, x)
 	return passed(ctx, code, err)
 }
 

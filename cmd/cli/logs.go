@@ -53,11 +53,12 @@ func showLogs(ss *session) error {
 	}
 	ss.unreachable(hosts)
 	wanted := func(service string, number int) bool { return ss.asked(service) && (index <= 0 || number == index) }
+	others := len(list) > 0
 	list = slices.DeleteFunc(list, func(ct placement.Container) bool {
 		return ct.OneOff || !wanted(ct.Task.Service, ct.Task.Number)
 	})
 	if len(list) == 0 && index > 0 && len(ss.services) == 1 {
-		return fmt.Errorf("logs: %w", ss.absent(target{service: ss.services[0], number: index}, hosts, true))
+		return fmt.Errorf("logs: %w", ss.absent(target{service: ss.services[0], number: index}, hosts, true, others))
 	}
 	if !o.Follow {
 		return ss.printLogs(c.Context, list, o)

@@ -53,6 +53,7 @@ func (ss *session) matching(ctx context.Context, t target, running bool) ([]plac
 	if err != nil {
 		return nil, err
 	}
+	others := len(list) > 0 && !slices.ContainsFunc(list, func(c placement.Container) bool { return c.Task.Number == t.number })
 	list = slices.DeleteFunc(list, func(c placement.Container) bool {
 		return t.number > 0 && c.Task.Number != t.number || running && !c.Running()
 	})
@@ -60,7 +61,7 @@ func (ss *session) matching(ctx context.Context, t target, running bool) ([]plac
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Task.Number, b.Task.Number))
 	})
 	if len(list) == 0 {
-		return nil, ss.absent(t, hosts, running)
+		return nil, ss.absent(t, hosts, running, others)
 	}
 	return list, nil
 }
@@ -73,7 +74,8 @@ func rank(c placement.Container) int {
 }
 
 // absent says that a target has no container, in docker compose's words, and that hosts which do not answer may have one.
-func (ss *session) absent(t target, hosts []placement.Host, running bool) error {
+// others says that the service has containers of other numbers.
+func (ss *session) absent(t target, hosts []placement.Host, running, others bool) error {
 	text := fmt.Sprintf("no container found for service %q", t.service)
 	if running {
 		text = fmt.Sprintf("service %q is not running", t.service)
@@ -93,10 +95,13 @@ func (ss *session) absent(t target, hosts []placement.Host, running bool) error 
 	if ss.project != nil && ss.project.Service(t.service) == nil && !slices.Contains(ss.project.Disabled, t.service) {
 		return fmt.Errorf("%s; the project has %s", text, strings.Join(serviceNames(ss.project), ", "))
 	}
-	if running {
-		return fmt.Errorf("%s; start it with \"berth up -d %s\"", text, t.service)
+	switch {
+	case !running:
+		return errors.New(text)
+	case t.number > 0 && others:
+		return fmt.Errorf("%s; \"berth ps %s\" lists those that there are", text, t.service)
 	}
-	return errors.New(text)
+	return fmt.Errorf("%s; start it with \"berth up -d %s\"", text, t.service)
 }
 
 // running is the container that a command works in: the lowest running replica, or the one that the target names.
