@@ -255,7 +255,7 @@ func (r *rebuilding) endpoint(e placement.Endpoint) {
 		if at == key || other.Network != e.Network || other.IP != e.IP && (!other.IP6.IsValid() || other.IP6 != e.IP6) {
 			continue
 		}
-		if r.told(other.Host) || other.Host == e.Host {
+		if r.told(other.Host) || other.Host == e.Host && r.has(other) {
 			r.problem("container %s of host %s has address %s, as %s of host %s has; recreate it with \"berth up --force-recreate %s\"",
 				e.Container, e.Host, e.IP, other.Container, other.Host, e.Service)
 			return
@@ -265,6 +265,14 @@ func (r *rebuilding) endpoint(e placement.Endpoint) {
 	}
 	r.endpoints[key] = e
 	r.put(key, e)
+}
+
+// has reports whether a container of this host really has the address that the store knows of it. One that was made again after
+// the store's past has another, which may be yet to be told.
+func (r *rebuilding) has(e placement.Endpoint) bool {
+	return slices.ContainsFunc(r.found.Endpoints, func(mine placement.Endpoint) bool {
+		return mine.Network == e.Network && mine.Container == e.Container && mine.IP == e.IP && mine.IP6 == e.IP6
+	})
 }
 
 // port tells of a port in mode ingress. Another service has it if a host has told that it runs one of its tasks.

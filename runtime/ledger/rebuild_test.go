@@ -248,6 +248,24 @@ func TestWhatAnotherHostHasToldIsNotOverruled(t *testing.T) {
 	}
 }
 
+func TestContainersOfOneHostThatHaveEachOthersOldAddressesAreBothTold(t *testing.T) {
+	w := newWorld("a")
+	w.put(NetworkKey("one"), w.overlay("one", 1, "a"))
+	w.run(t, "one", "a", 1)
+	w.run(t, "one", "a", 2)
+	backup := maps.Clone(w.keys)
+	w.remove("one", 1)
+	w.remove("one", 2)
+	w.run(t, "one", "a", 2)
+	w.run(t, "one", "a", 1)
+	w.keys = backup
+	w.lose()
+	if p := w.tell(t, "a"); len(p) > 0 {
+		t.Error(p)
+	}
+	w.truth(t)
+}
+
 // Whatever was done since a backup was taken, with it restored and all hosts heard, in any order, the store says what
 // runs, and nothing is given twice. With one host away, the others' is so.
 func TestAnOldBackupIsCorrectedByWhatRuns(t *testing.T) {
