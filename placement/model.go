@@ -140,8 +140,9 @@ type Service struct {
 	Files     []File       // of the user's machine, copied into the container before it starts (on a cluster)
 	DependsOn []Dependency // sorted by service name
 	// SharesWith names the services whose namespaces or volumes this one uses (network_mode: service:x, ipc, pid,
-	// volumes_from), and those that it is linked to on the engine's own bridge, where the engine looks for the linked
-	// container when it makes this one. Replica i lands beside replica i.
+	// volumes_from; container:x too, where x is the container_name of a service that it depends on), and those that it is
+	// linked to on the engine's own bridge, where the engine looks for the linked container when it makes this one. Replica
+	// i lands beside replica i.
 	SharesWith []string
 
 	Build *Build // how its image is made; nil when it is not
@@ -226,22 +227,34 @@ type Port struct {
 	Protocol  string // tcp, udp, sctp
 }
 
-// String is the port as compose writes it, for messages: "127.0.0.1:80/tcp".
+// String is the port as compose writes it, for messages: "127.0.0.1:80/tcp", "[::1]:80/tcp".
 func (p Port) String() string {
 	s := strconv.Itoa(int(p.Published)) + "/" + p.Protocol
-	if p.HostIP != "" {
+	switch {
+	case strings.Contains(p.HostIP, ":"):
+		s = "[" + p.HostIP + "]:" + s
+	case p.HostIP != "":
 		s = p.HostIP + ":" + s
 	}
 	return s
 }
 
-// Conflicts reports whether both ports cannot be bound on one host: same number and protocol, overlapping address.
+// Conflicts reports whether both ports cannot be bound on one host: same number and protocol, overlapping address. An
+// engine binds the two families each for itself: 0.0.0.0 is all addresses of IPv4 and :: all of IPv6.
 func (p Port) Conflicts(q Port) bool {
 	if p.Published == 0 || p.Published != q.Published || p.Protocol != q.Protocol {
 		return false
 	}
-	any := func(a string) bool { return a == "" || a == "0.0.0.0" || a == "::" }
-	return any(p.HostIP) || any(q.HostIP) || p.HostIP == q.HostIP
+	if p.HostIP == "" || q.HostIP == "" || p.HostIP == q.HostIP {
+		return true
+	}
+	a, errA := netip.ParseAddr(p.HostIP)
+	b, errB := netip.ParseAddr(q.HostIP)
+	if errA != nil || errB != nil { // nothing that an engine would bind
+		return false
+	}
+	a, b = a.Unmap(), b.Unmap()
+	return a == b || a.Is4() == b.Is4() && (a.IsUnspecified() || b.IsUnspecified())
 }
 
 // NetworkSpec is one entry of `networks:`.

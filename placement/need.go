@@ -76,6 +76,11 @@ func NewNeeds(p *Project, o *Observation) *Needs {
 func (n *Needs) shared(p *Project, o *Observation) {
 	for _, s := range p.Services {
 		for _, name := range s.SharesWithContainers() {
+			if slices.ContainsFunc(p.Services, func(other *Service) bool {
+				return other.ContainerName == name && slices.Contains(s.SharesWith, other.Name)
+			}) {
+				continue // it is where the plan puts that service
+			}
 			n.external["container "+name] = n.existing(
 				fmt.Sprintf("container %q, which it shares with, is not here", name),
 				func(yield func(string)) {

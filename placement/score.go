@@ -21,14 +21,14 @@ type Score struct {
 // Group is hosts with one value of a spread preference.
 type Group struct {
 	Key, Value string
-	Tasks      int // of the service on all hosts with the value
+	Tasks      int // of the service on all hosts with the value that may keep them
 	Share      int // weight of the value
 }
 
 // Scores tells of each host how well it suits the request as things stand, best first as Fill sees it; hosts that refuse
 // come last, in inventory order.
 func (b *Board) Scores(r *Request) []Score {
-	agrees := b.scores(r)
+	agrees, lasting := b.scores(r), b.admitted(r)
 	service := r.parts[0].index
 	b.count(service)
 	defer b.forget()
@@ -55,7 +55,7 @@ func (b *Board) Scores(r *Request) []Score {
 			value, _ := attribute(&b.hosts[h], p.Spread)
 			g := Group{Key: p.Spread, Value: value, Share: p.Share(value)}
 			for _, on := range b.services[service].on {
-				if b.keeps(on) && b.alike(h, int(on), r.preferences[:i+1]) {
+				if b.keeps(on) && (lasting == nil || lasting.has(on)) && b.alike(h, int(on), r.preferences[:i+1]) {
 					g.Tasks++
 				}
 			}

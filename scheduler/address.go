@@ -31,6 +31,11 @@ func (u *upper) assignAddresses(v *overlay, network string, users []*task) error
 	given := map[*task]netip.Addr{}
 	for _, t := range users {
 		a := attachment(t.set.service, network)
+		if old, ok := u.w.endpoints[key{v.Name, t.name}]; ok && u.untouched(t) {
+			given[t] = old.IP
+			v.used[old.IP] = t.name
+			continue
+		}
 		if err := u.checkIPv6(v, t, a, mine); err != nil {
 			return err
 		}
@@ -79,6 +84,9 @@ func (u *upper) assignAddresses(v *overlay, network string, users []*task) error
 		}
 		if fixed.MAC != "" {
 			e.MAC = strings.ToLower(fixed.MAC)
+		}
+		if old, ok := u.w.endpoints[key{v.Name, t.name}]; ok && u.untouched(t) {
+			e.IP6, e.MAC = old.IP6, old.MAC
 		}
 		t.endpoints = append(t.endpoints, e)
 	}

@@ -244,3 +244,20 @@ func TestARouteThatCameLaterIsWarnedOf(t *testing.T) {
 		t.Errorf("warned of %q", w)
 	}
 }
+
+func TestTheSentenceAboutAFileIsTheSameOnEveryRun(t *testing.T) {
+	twice := subnet("10.0.0.0/24", func(pool *types.IPAMPool) {
+		pool.Gateway, pool.AuxiliaryAddresses = "10.9.0.1", map[string]string{"a": "10.9.0.2", "b": "10.9.0.3", "c": "10.9.0.4"}
+	})
+	said := map[string]bool{}
+	for range 50 {
+		_, err := Up(world(host("a"), host("b"), twice, service("web", on("back"))).p, world(host("a"), host("b")).o, UpOptions{})
+		if err == nil {
+			t.Fatal("an address outside the subnet is taken")
+		}
+		said[err.Error()] = true
+	}
+	if len(said) != 1 {
+		t.Errorf("got %v", said)
+	}
+}

@@ -162,6 +162,9 @@ func (u *upper) ask(b *bundle) *placement.Request {
 				needs = append(needs, u.needs.Only(p.host(), fmt.Sprintf("shares with %s on %s", p.Task, p.host())))
 			}
 		}
+		if u.keeps(t) && !u.moving && len(tasks) > 1 && t.old != nil {
+			needs = append(needs, u.needs.Only(t.old.Host, fmt.Sprintf("shares with %s, which is left alone on %s", t.Task, t.old.Host)))
+		}
 		needs = append(needs, u.stays(t)...)
 		for _, taken := range u.staticTaken(t) {
 			needs = append(needs, u.needs.Only("", taken))

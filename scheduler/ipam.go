@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -12,11 +13,14 @@ import (
 
 // checkIPAM refuses what an overlay cannot be, before anything is made.
 func checkIPAM(n *placement.NetworkSpec) error {
-	for family, is := range map[string]func(netip.Addr) bool{"IPv4": netip.Addr.Is4, "IPv6": netip.Addr.Is6} {
-		own := slices.DeleteFunc(slices.Clone(n.Subnets), func(p netip.Prefix) bool { return !is(p.Addr()) })
+	for _, family := range []struct {
+		name string
+		is   func(netip.Addr) bool
+	}{{"IPv4", netip.Addr.Is4}, {"IPv6", netip.Addr.Is6}} {
+		own := slices.DeleteFunc(slices.Clone(n.Subnets), func(p netip.Prefix) bool { return !family.is(p.Addr()) })
 		if len(own) > 1 {
 			return fmt.Errorf("ipam gives it the %s subnets %s and %s, and a network that spans hosts has one; make it one larger subnet, or two networks",
-				family, own[0], own[1])
+				family.name, own[0], own[1])
 		}
 	}
 	if n.Spec == nil {
@@ -68,7 +72,8 @@ func (v *overlay) readPool(c *types.IPAMPool, subnet netip.Prefix) error {
 	for name, aux := range c.AuxiliaryAddresses {
 		keep["aux address "+name] = aux
 	}
-	for what, text := range keep {
+	for _, what := range slices.Sorted(maps.Keys(keep)) {
+		text := keep[what]
 		if text == "" {
 			continue
 		}

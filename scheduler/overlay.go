@@ -126,11 +126,32 @@ func sameEndpoint(a, b placement.Endpoint) bool {
 func (u *upper) users(tasks []*task, network string) []*task {
 	var all []*task
 	for _, t := range tasks {
-		if attachment(t.set.service, network) != nil {
+		if u.attaches(t, u.networks[network]) {
 			all = append(all, t)
 		}
 	}
 	return all
+}
+
+// attaches reports whether a task is on a network: the file says it or, where its container stays as it is, that is on it.
+func (u *upper) attaches(t *task, n *placement.NetworkSpec) bool {
+	if attachment(t.set.service, n.Key) == nil {
+		return false
+	}
+	if !u.untouched(t) {
+		return true
+	}
+	_, on := t.old.Networks[n.Name]
+	_, recorded := u.w.endpoints[key{n.Name, t.name}] // engines do not tell of a network that a container waits for
+	return on || recorded
+}
+
+// keeps reports whether a task's container is left alone: --no-recreate says so, or nothing would start in its place.
+func (u *upper) keeps(t *task) bool { return u.opts.NoRecreate || t.set.lacks != "" }
+
+// untouched reports whether a task's container stays as it is, whatever the file says now.
+func (u *upper) untouched(t *task) bool {
+	return u.keeps(t) && t.old != nil && !t.moves() && !u.volumeRenewed(t.old)
 }
 
 func attachment(s *placement.Service, network string) *placement.Attachment {

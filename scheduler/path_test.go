@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,5 +68,24 @@ func TestATaskThatSharesWithAContainerIsOnItsHost(t *testing.T) {
 	s.o.Outside = []placement.OutsideContainer{{Host: "b", Name: "vpn"}}
 	if s.up(t); s.hosts() != "web.1@b" {
 		t.Error(s.hosts())
+	}
+}
+
+func TestATaskIsMadeAfterTheContainerThatItSharesWithByName(t *testing.T) {
+	s := world(host("a"), host("b"), service("vpn", containerNamed("vpn"), constraint("node.hostname == b")), service("app", func(_ *scene, v *placement.Service) {
+		v.Spec = &types.ServiceConfig{ContainerSpec: types.ContainerSpec{NetworkMode: "container:vpn"}}
+		v.SharesWith = []string{"vpn"}
+	}))
+	p := s.plan(t)
+	var vpn, app *Step
+	for i := range p.Steps {
+		if st := &p.Steps[i]; st.Kind == Create && st.Task.Service == "vpn" {
+			vpn = st
+		} else if st.Kind == Create {
+			app = st
+		}
+	}
+	if vpn == nil || app == nil || app.Host != "b" || !slices.Contains(app.After, vpn.ID) {
+		t.Errorf("%+v is to come after %+v, on host b", app, vpn)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // once: that is not as even, but better than to refuse what there is room for.
 func (u *upper) place() {
 	all := u.bundles()
-	u.said = len(u.plan.Warnings)
+	u.said, u.packing = len(u.plan.Warnings), false
 	refused := u.placeAll(all)
 	if refused == 0 || !u.o.Cluster {
 		return
@@ -200,8 +200,9 @@ func (u *upper) knows(b *bundle) bool {
 func (u *upper) anchor(b *bundle, tasks []*task) (string, bool) {
 	for _, t := range tasks {
 		if t.old != nil {
-			// --no-recreate leaves it where it is, whatever the file says now.
-			if u.opts.NoRecreate || u.board.Admits(u.ask(b), u.w.order(t.old.Host)) {
+			// One that is left alone is where it is, whatever the file says now; what comes beside it has to be admitted there.
+			there := func(x *task) bool { return x.old != nil && x.old.Host == t.old.Host }
+			if u.keeps(t) && !slices.ContainsFunc(tasks, func(x *task) bool { return !there(x) }) || u.board.Admits(u.ask(b), u.w.order(t.old.Host)) {
 				return t.old.Host, true
 			}
 			break
@@ -222,22 +223,37 @@ func (u *upper) anchor(b *bundle, tasks []*task) (string, bool) {
 // they stay without asking for room.
 func (u *upper) settled(tasks []*task, host string) bool {
 	for _, t := range tasks {
-		if t.old == nil || t.old.Host != host || !up(t.old) && !t.finished() {
+		if t.old == nil || t.old.Host != host || !up(t.old) && (!t.finished() || u.runsAgain(t)) {
 			return false
 		}
-		if !u.opts.NoRecreate && !u.configured(t.set.service, t.old) {
+		if !u.configured(t.set.service, t.old) && (!u.keeps(t) || u.volumeRenewed(t.old)) {
 			return false
 		}
 	}
 	return true
 }
 
-// settle holds the place of tasks that stay.
+// runsAgain reports whether a job that has ended is made anew all the same, and needs room for that.
+func (u *upper) runsAgain(t *task) bool {
+	if u.volumeRenewed(t.old) {
+		return true
+	}
+	return !u.keeps(t) && (u.forced(t) != "" || t.set.selected && u.opts.RenewAnonVolumes ||
+		u.diverged(t.set.service, t.old) != "" || u.lostNetwork(t.set.service, t.old.Host) != "")
+}
+
+// settle holds the place of tasks that stay: what the file says of them or, of those left alone, what their containers have.
 func (u *upper) settle(tasks []*task, host string) {
+	h := u.w.order(host)
 	for _, t := range tasks {
-		if up(t.old) { // a finished job holds nothing
-			u.board.Hold(u.w.order(host), t.Task, t.set.service.Reservation, t.set.service.Ports)
-			u.board.HoldResources(u.w.order(host), t.set.service.Resources)
+		switch s := t.set.service; {
+		case !up(t.old): // a finished job holds nothing
+		case u.configured(s, t.old):
+			u.board.Hold(h, t.Task, s.Reservation, s.Ports)
+			u.board.HoldResources(h, s.Resources)
+		default:
+			u.board.Hold(h, t.Task, t.old.Reservation, t.old.Ports)
+			u.board.HoldResources(h, t.old.Resources)
 		}
 	}
 	u.assign(tasks, host)
@@ -252,10 +268,8 @@ func (u *upper) assign(tasks []*task, host string) {
 			continue
 		}
 		of = t.set
-		for _, v := range u.needs.Sticky(t.set.service) {
-			if u.needs.Pinned(v.Name) == "" {
-				u.pin(v, host)
-			}
+		for _, v := range u.needs.Free(t.set.service) { // one that is on several hosts is tied to none by a guess
+			u.pin(v, host)
 		}
 	}
 }

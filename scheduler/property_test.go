@@ -158,6 +158,9 @@ func checkSafe(t *rapid.T, s *scene) {
 		}
 		used[c.Host] = used[c.Host].Add(c.Reservation)
 		v := s.p.Service(c.Task.Service)
+		if v == nil {
+			continue // an orphan
+		}
 		key := c.Host + " " + v.Name
 		perHost[key]++
 		if v.MaxPerHost > 0 && perHost[key] > v.MaxPerHost && s.o.Cluster {

@@ -29,6 +29,7 @@ type RebalanceOptions struct {
 // one of the file. Without a cluster the plan is empty.
 func Rebalance(p *placement.Project, o *placement.Observation, opts RebalanceOptions) (*Plan, error) {
 	u := newUpper(p, o, UpOptions{Services: withSharers(p, opts.Services), NoDeps: true, NoRecreate: true, Timeout: opts.Timeout})
+	u.moving = true
 	if !o.Cluster {
 		return u.plan, nil
 	}

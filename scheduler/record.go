@@ -80,10 +80,16 @@ func (u *upper) kept(t placement.Task) bool {
 func (u *upper) forgetEndpoints() {
 	wanted := map[key]bool{}
 	open := map[string]bool{} // tasks whose addresses are decided
+	names := map[placement.Task]*task{}
 	for _, t := range u.placed() {
-		open[t.name] = true
+		open[t.name], names[t.Task] = true, t
 		for _, e := range t.endpoints {
 			wanted[key{e.Network, e.Container}] = true
+		}
+		if u.untouched(t) {
+			for n := range t.old.Networks {
+				wanted[key{n, t.name}] = true
+			}
 		}
 	}
 	for _, e := range u.o.Endpoints {
@@ -95,8 +101,8 @@ func (u *upper) forgetEndpoints() {
 			if u.present(e.Container, e.Host) {
 				continue // the command that runs it drops them
 			}
-		} else if !open[e.Container] && u.kept(t) {
-			continue
+		} else if now := names[t]; !open[e.Container] && u.kept(t) && (now == nil || now.old != nil && !now.fresh()) {
+			continue // but for a task whose container gets another name
 		}
 		u.forget.DropEndpoint = append(u.forget.DropEndpoint, e)
 	}

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -15,16 +16,8 @@ func (u *upper) decideRecreate() error {
 		return err
 	}
 	for _, t := range u.placed() { // providers come before those who share with them
-		if t.old == nil || t.moves() {
-			continue
-		}
-		if v := u.renewedFor(t.old); v != "" {
-			t.recreate, t.renews = "volume "+v+" is made anew", true
-		} else if !u.opts.NoRecreate {
-			t.recreate = u.recreateCause(t)
-		}
-		if t.recreate == "" {
-			t.rejoins = u.rejoined(t)
+		if t.old != nil && !t.moves() {
+			u.decideTask(t)
 		}
 	}
 	for _, st := range u.order {
@@ -43,25 +36,35 @@ func (u *upper) decideRecreate() error {
 	return nil
 }
 
+// decideTask decides about one task that stays on its host.
+func (u *upper) decideTask(t *task) {
+	switch v := u.renewedFor(t.old); {
+	case v != "":
+		t.recreate, t.renews = "volume "+v+" is made anew", true
+	case u.opts.NoRecreate:
+	case t.set.lacks != "":
+		if why := u.recreateCause(t); why != "" {
+			u.plan.Failures = append(u.plan.Failures, fmt.Sprintf("%s stays as it is (%s): nothing of service %s runs, which it depends on",
+				t.Task, why, t.set.lacks))
+		}
+	default:
+		t.recreate = u.recreateCause(t)
+	}
+	if t.recreate == "" {
+		t.rejoins = u.rejoined(t)
+	}
+}
+
 func (u *upper) recreateCause(t *task) string {
 	st := t.set
-	if st.selected && u.opts.ForceRecreate || !st.selected && u.opts.AlwaysRecreateDeps {
-		return "forced"
-	}
-	if why := u.diverged(st.service, t.old); why != "" {
+	if why := cmp.Or(u.forced(t), u.diverged(st.service, t.old)); why != "" {
 		return why
 	}
 	if st.selected && u.opts.RenewAnonVolumes {
 		return "anonymous volumes are renewed"
 	}
-	for _, a := range st.service.Networks {
-		n := u.networks[a.Network]
-		if n == nil || n.External {
-			continue
-		}
-		if u.w.networks[key{t.host(), n.Name}] == nil {
-			return "network " + n.Name + " is made anew"
-		}
+	if n := u.lostNetwork(st.service, t.host()); n != "" {
+		return "network " + n + " is made anew"
 	}
 	for _, e := range t.endpoints {
 		known, ok := u.w.endpoints[key{e.Network, e.Container}]
@@ -75,6 +78,24 @@ func (u *upper) recreateCause(t *task) string {
 	for _, p := range u.providers(t) {
 		if p.fresh() {
 			return "shares with " + p.Task.String() + ", which is made anew"
+		}
+	}
+	return ""
+}
+
+// forced says that the user wants a task's container replaced in any case.
+func (u *upper) forced(t *task) string {
+	if t.set.selected && u.opts.ForceRecreate || !t.set.selected && u.opts.AlwaysRecreateDeps {
+		return "forced"
+	}
+	return ""
+}
+
+// lostNetwork names a network of the project that a service's containers on a host are on, and that is not there any more.
+func (u *upper) lostNetwork(s *placement.Service, host string) string {
+	for _, a := range s.Networks {
+		if n := u.networks[a.Network]; n != nil && !n.External && u.w.networks[key{host, n.Name}] == nil {
+			return n.Name
 		}
 	}
 	return ""

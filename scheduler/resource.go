@@ -103,7 +103,7 @@ func (u *upper) hasBlock(network, host string) bool {
 // wantedOn reports whether a host needs a network: a task on it, or on one host any service in scope.
 func (u *upper) wantedOn(tasks []*task, host string, n *placement.NetworkSpec) bool {
 	for _, t := range tasks {
-		if t.host() == host && attachment(t.set.service, n.Key) != nil {
+		if t.host() == host && u.attaches(t, n) {
 			return true
 		}
 	}

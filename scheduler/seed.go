@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -71,9 +72,8 @@ func (u *upper) dropSeeds(tasks []*task) {
 	for _, d := range u.drops() {
 		removal[d.c] = d.removed
 	}
-	for i := range u.o.Volumes {
-		v := &u.o.Volumes[i]
-		if !v.Fixed || v.Project != u.p.Name || !u.w.ready(v.Host) || u.stillMounted(tasks, v) {
+	for _, v := range u.w.fixedVolumes() {
+		if v.Project != u.p.Name || !u.w.ready(v.Host) || u.stillMounted(tasks, v) {
 			continue
 		}
 		var after []int
@@ -91,6 +91,20 @@ func (u *upper) dropSeeds(tasks []*task) {
 			dropSeed(&u.g, v, true, after)
 		}
 	}
+}
+
+// fixedVolumes are the volumes with fixed content that hosts have, by host and name.
+func (w *view) fixedVolumes() []*placement.EngineVolume {
+	var all []*placement.EngineVolume
+	for i := range w.o.Volumes {
+		if v := &w.o.Volumes[i]; v.Fixed {
+			all = append(all, v)
+		}
+	}
+	slices.SortFunc(all, func(a, b *placement.EngineVolume) int {
+		return cmp.Or(cmp.Compare(w.order(a.Host), w.order(b.Host)), cmp.Compare(a.Name, b.Name))
+	})
+	return all
 }
 
 // stillMounted reports whether a task of the plan mounts a volume.

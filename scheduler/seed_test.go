@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,4 +109,19 @@ func TestAVolumeThatAContainerOutsideOfThePlanUsesStays(t *testing.T) {
 		0  stop web.1 on a (scaled down)
 		1  remove web.1 on a (scaled down) after 0
 		2  forget after 1`)
+}
+
+func TestFoldersThatGoDoNotGoInTheOrderTheyWereFoundIn(t *testing.T) {
+	s := world(host("a"), host("b"), folder("conf_1", true), service("web", replicas(2), mounts("conf_1"))).up(t)
+	s.p.Volumes[0].Key, s.p.Volumes[0].Name = "conf_2", "app_conf_2"
+	s.p.Service("web").Mounts[0].Source = "conf_2"
+	s.change("web", hash("2"))
+	up, down := s.plan(t).String(), Down("app", s.p, s.o, DownOptions{}).String()
+	slices.Reverse(s.o.Volumes)
+	if got := s.plan(t).String(); got != up {
+		t.Errorf("got\n%s\nand\n%s", up, got)
+	}
+	if got := Down("app", s.p, s.o, DownOptions{}).String(); got != down {
+		t.Errorf("got\n%s\nand\n%s", down, got)
+	}
 }

@@ -44,6 +44,36 @@ func (u *upper) blocked(st *set) string {
 	return ""
 }
 
+// strand finds services with a required dependency of which nothing has a host: their tasks would be stopped to be made anew,
+// and not started. It reports whether there are any more than those that are known, whose containers stay then.
+func (u *upper) strand() bool {
+	more := false
+	runs := map[*set]bool{} // something of it does, or is going to
+	for _, st := range u.order {
+		if !st.inScope {
+			continue
+		}
+		lacks := ""
+		for _, d := range st.service.DependsOn {
+			if dep := u.byName[d.Service]; lacks == "" && dep != nil && dep.inScope && d.Required && len(dep.tasks) > 0 && !runs[dep] {
+				lacks = d.Service
+			}
+		}
+		there := func(t *task) bool { return t.old != nil && up(t.old) }
+		runs[st] = slices.ContainsFunc(st.tasks, func(t *task) bool {
+			return t.away || there(t) || t.finished() || t.host() != "" && lacks == ""
+		})
+		anew := slices.ContainsFunc(st.service.SharesWith, func(name string) bool { // it cannot outlive what it shares
+			p := u.byName[name]
+			return p != nil && p.inScope && p.lacks == ""
+		})
+		if lacks != "" && st.lacks == "" && !anew && slices.ContainsFunc(st.tasks, there) {
+			st.lacks, more = lacks, true
+		}
+	}
+	return more
+}
+
 func (u *upper) start(m *made, t *task, blocked string, freed map[string][]freedPort, leavers map[address]int) {
 	s := t.step(Start, t.host())
 	switch {
@@ -131,7 +161,7 @@ func (t *task) met(c placement.Condition) bool {
 	}
 	switch c {
 	case placement.Healthy:
-		return t.old.Running() && t.old.Health == "healthy"
+		return t.old.Running() && t.old.Health == "healthy" || t.finished() // it was, and will not be again
 	case placement.Completed:
 		return t.old.State == "exited" && t.old.ExitCode == 0
 	}
@@ -169,12 +199,12 @@ func (u *upper) waitAll(m *made) {
 	}
 	for _, t := range u.placed() {
 		switch {
+		case t.started == none && (t.old == nil || t.fresh() || !up(t.old)) && !t.met(placement.Completed): // not going to run: a dependency is missing
 		case oneShot[t.Service] || t.set.service.Job:
 			if !t.met(placement.Completed) {
 				u.wait(m, t, placement.Completed, false, false)
 			}
 		case t.started == none && t.old != nil && t.old.Running() && (t.old.Health == "" || t.old.Health == "healthy"):
-		case t.started == none && (t.old == nil || !up(t.old)): // not going to run: a dependency is missing
 		default:
 			u.wait(m, t, placement.Started, false, true)
 		}

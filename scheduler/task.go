@@ -66,8 +66,8 @@ func (u *upper) furnish() {
 				t.why = "new task of a global service"
 			case c == nil && !t.away:
 				t.why = "new replica"
-			case c != nil && !temporary(c) && u.configured(st.service, c):
-				t.name = c.Name // another tool or a --compatibility run may have named it otherwise
+			case c != nil && !temporary(c) && (!st.inScope || u.configured(st.service, c) || u.untouched(t)):
+				t.name = c.Name // another tool, a --compatibility run or an earlier container_name may have named it otherwise
 			}
 		}
 	}
@@ -99,6 +99,7 @@ type set struct {
 	inScope  bool
 	selected bool
 	known    bool    // some of its tasks were there before, or are said to be
+	lacks    string  // a dependency that has no host, so that what runs of this one is left running; "" for none
 	oneOff   bool    // the container of a run, not the service's tasks
 	tasks    []*task // by number
 	// hosts is where the tasks go, by rank: an index into the inventory plus 1, 0 for nowhere. They are not in the tasks

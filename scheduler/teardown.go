@@ -172,8 +172,8 @@ func (d *downer) volumes(removed []int) {
 
 // seeds removes the volumes that are only copies of the user's folders, as far as nothing mounts them any more.
 func (d *downer) seeds(removed []int) {
-	for i := range d.o.Volumes {
-		if v := &d.o.Volumes[i]; v.Fixed && v.Project == d.project && d.w.ready(v.Host) && len(d.mounts(v.Host, v.Name)) == 0 {
+	for _, v := range d.w.fixedVolumes() {
+		if v.Project == d.project && d.w.ready(v.Host) && len(d.mounts(v.Host, v.Name)) == 0 {
 			dropSeed(&d.g, v, false, removed)
 		}
 	}

@@ -21,6 +21,7 @@ type upper struct {
 	volumes  map[string]*placement.VolumeSpec  // by key
 	needs    *placement.Needs
 	scores   map[string][]placement.Score // of services that are to be explained
+	moving   bool                         // it is a rebalance
 	packing  bool                         // all that is free is packed at once, because spreading left some without a host
 	pins     int                          // counts what makes requests stale: a new board, another volume that is tied to a host
 	said     int                          // warnings there were before anything was placed
@@ -70,6 +71,10 @@ func (u *upper) run(command string) (*Plan, error) {
 		}
 	}
 	u.place()
+	for u.opts.Partial && len(u.plan.Unplaced) > 0 && u.strand() {
+		u.plan.Warnings = u.plan.Warnings[:u.said]
+		u.place()
+	}
 	slices.SortFunc(u.plan.Unplaced, func(a, b Unplaced) int { return compareTasks(a.Task, b.Task) })
 	u.explanations()
 	u.reportHosts()

@@ -30,8 +30,7 @@ func (u *upper) mountedVolumes(f func(host string, v *placement.VolumeSpec)) {
 func (u *upper) decideVolumes() error {
 	var err error
 	u.mountedVolumes(func(host string, v *placement.VolumeSpec) {
-		there := u.w.volumes[key{host, v.Name}]
-		if there == nil || there.Project != u.p.Name || there.ConfigHash == "" || v.ConfigHash == "" || there.ConfigHash == v.ConfigHash {
+		if !u.divergedVolume(host, v) {
 			return
 		}
 		wanted, answered := u.opts.RenewVolumes[v.Name]
@@ -47,6 +46,19 @@ func (u *upper) decideVolumes() error {
 		}
 	})
 	return err
+}
+
+// divergedVolume reports whether the project's volume on a host is not what the file says.
+func (u *upper) divergedVolume(host string, v *placement.VolumeSpec) bool {
+	there := u.w.volumes[key{host, v.Name}]
+	return there != nil && there.Project == u.p.Name && there.ConfigHash != "" && v.ConfigHash != "" && there.ConfigHash != v.ConfigHash
+}
+
+// volumeRenewed reports whether a container mounts a volume that the user wants anew, before it is decided which those are.
+func (u *upper) volumeRenewed(c *placement.Container) bool {
+	return slices.ContainsFunc(u.p.Volumes, func(v *placement.VolumeSpec) bool {
+		return !v.External && v.Seed == nil && u.opts.RenewVolumes[v.Name] && mountsVolume(c, v.Name) && u.divergedVolume(c.Host, v)
+	})
 }
 
 func (u *upper) differs(host, volume string) {
