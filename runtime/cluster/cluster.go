@@ -51,7 +51,8 @@ type Cluster struct {
 
 	warming     sync.WaitGroup
 	stopWarming context.CancelFunc
-	opened      chan error // of the store, begun by Warm; nil when it was not
+	opened      chan error    // of the store, begun by Warm; nil when it was not
+	ahead       *engine.Ahead // of the one host, begun by Warm; nil when it was not, and when it was used
 }
 
 // Connect prepares the connections to all hosts. It does no I/O.
@@ -99,10 +100,18 @@ func (c *Cluster) Inventory() *placement.Inventory { return c.inv }
 // Engines are the hosts' engines by host name.
 func (c *Cluster) Engines() map[string]*engine.Engine { return c.engines }
 
-// Warm begins to connect to the hosts and, with store set, to a store that an earlier command has reached, while the
-// caller reads its files. What fails is tried again, and reported, when it is needed.
-func (c *Cluster) Warm(ctx context.Context, store bool) {
+// Warm begins to connect to the hosts while the caller reads its files. With change set the caller is about to change
+// something: a store is reached that an earlier command has reached, and one host without a store, where there is no lock
+// to be had first, is asked for what the first Observe lists. What fails is tried again, and reported, when it is needed.
+func (c *Cluster) Warm(ctx context.Context, change bool) {
 	ctx, c.stopWarming = context.WithCancel(ctx)
+	if change && !c.inv.Cluster() {
+		for _, e := range c.engines {
+			c.ahead = e.Ahead(ctx)
+			c.warming.Go(c.ahead.Wait)
+		}
+		return
+	}
 	for _, e := range c.engines {
 		c.warming.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
@@ -110,7 +119,7 @@ func (c *Cluster) Warm(ctx context.Context, store bool) {
 			_ = e.Ping(ctx)
 		})
 	}
-	if !store || !c.inv.Cluster() {
+	if !change {
 		return
 	}
 	if a := c.cached(); a != nil && c.embedded() {
@@ -192,6 +201,7 @@ func (c *Cluster) anyAnswers(snaps []engine.Snapshot) error {
 func (c *Cluster) Observe(ctx context.Context, name string, project *placement.Project) (*placement.Observation, error) {
 	q := engine.Query{Project: name, Compose: project, Cluster: c.inv.Cluster()}
 	if !c.inv.Cluster() {
+		q.Ahead, c.ahead = c.ahead, nil
 		snaps, err := c.Snapshots(ctx, q, nil)
 		if err != nil {
 			return nil, err

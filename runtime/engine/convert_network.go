@@ -229,7 +229,7 @@ func (s *CreateSpec) containersOf(service string) []string {
 }
 
 // macAddresses puts wanted MAC addresses where the engine's version looks for them: on each endpoint, or, below API
-// 1.44, one on the container.
+// 1.44, one on the container; further ones are left out with a warning there.
 func (c *creation) macAddresses(wanted string, by surroundings) error {
 	primary := c.Networks[0].Settings
 	if wanted != "" && primary.MacAddress != "" && primary.MacAddress != wanted {
@@ -253,7 +253,9 @@ func (c *creation) macAddresses(wanted string, by surroundings) error {
 			continue
 		}
 		if i > 0 {
-			return fmt.Errorf("a MAC address on another than the first network (%s) needs Docker 25 or later on the host", e.Network)
+			c.warn("a MAC address on another than the first network needs Docker 25 or later: on %s it is one that the engine makes up", e.Network)
+			e.Settings.MacAddress = ""
+			continue
 		}
 		c.Config.MacAddress = e.Settings.MacAddress //nolint:staticcheck // the only field engines below API 1.44 know
 		e.Settings.MacAddress = ""

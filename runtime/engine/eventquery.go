@@ -57,8 +57,8 @@ func (e *Engine) Watch(ctx context.Context, q EventQuery, f func(Event)) error {
 	return ctx.Err()
 }
 
-// Past calls f for each event that the engine remembers (the last 256 of all kinds) since q.Since, up to its own present
-// or, where that is earlier, q.Until.
+// Past calls f for each event that the engine remembers (the last 256 of all kinds) since q.Since, all where that is zero,
+// up to its own present or, where that is earlier, q.Until.
 func (e *Engine) Past(ctx context.Context, q EventQuery, f func(Event)) error {
 	now, err := e.now(ctx)
 	if err != nil {
@@ -71,7 +71,9 @@ func (e *Engine) Past(ctx context.Context, q EventQuery, f func(Event)) error {
 		return nil
 	}
 	o := q.options()
-	o.Since = unix(q.Since)
+	if o.Since = unix(q.Since); q.Since.IsZero() {
+		o.Since = "" // all that the engine remembers
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	messages, errs := e.api.Events(ctx, o)

@@ -85,6 +85,9 @@ func (e *Engine) Remove(ctx context.Context, id string, anonymousVolumes bool) e
 	if err != nil && IsConflict(err) && !underRemoval(err) && e.miscounts(ctx) { // it runs
 		err = e.ending(ctx, id, func() error { return remove(true) })
 	}
+	for try := 1; err != nil && writtenMeanwhile(err) && try < removals && ctx.Err() == nil; try++ {
+		err = remove(true)
+	}
 	switch {
 	case err == nil || IsNotFound(err):
 		return nil
@@ -92,6 +95,15 @@ func (e *Engine) Remove(ctx context.Context, id string, anonymousVolumes bool) e
 		return e.awaitRemoval(ctx, id)
 	}
 	return e.fail("remove container", id, err)
+}
+
+// removals bounds how often a container is removed whose files the engine itself goes on writing.
+const removals = 3
+
+// writtenMeanwhile reports whether the engine wrote a container's state, on hearing that it has ended, into the folder that
+// it was removing. The container is dead then, and its removal can be asked for again.
+func writtenMeanwhile(err error) bool {
+	return strings.Contains(err.Error(), "unable to remove filesystem") && strings.Contains(err.Error(), "directory not empty")
 }
 
 func underRemoval(err error) bool {

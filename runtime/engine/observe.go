@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/volume"
 	"golang.org/x/sync/errgroup"
@@ -25,6 +24,9 @@ type Query struct {
 	Inventory placement.InventoryHost
 	Cluster   bool // the inventory has several hosts; nothing is adopted then
 	Light     bool // containers only, for ps and logs
+	// Ahead is what was asked for before the project was known. It is taken instead of asking again, unless it failed or is
+	// a second old. nil asks.
+	Ahead *Ahead
 	// Known is what the host's agent of cluster KnownBy says of the engine; with it the engine is not asked, unless
 	// that agent does not run there. nil asks.
 	Known   *Facts
@@ -102,9 +104,8 @@ type observation struct {
 	engine *Engine
 	query  Query
 
+	lists
 	facts      Facts
-	containers []container.Summary
-	networks   []network.Summary
 	volumes    []*volume.Volume
 	images     map[string]string
 	imageNames []string
@@ -123,8 +124,11 @@ func (o *observation) run(ctx context.Context) error {
 	defer cancelAll()
 	g, each := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		o.containers, err = api.ContainerList(each, container.ListOptions{All: true})
-		return err
+		var ok bool
+		if o.lists, ok = o.query.Ahead.fresh(each); ok {
+			return nil
+		}
+		return o.lists.ask(each, o.engine, !o.query.Light)
 	})
 	if o.query.Light {
 		return g.Wait()
@@ -132,10 +136,6 @@ func (o *observation) run(ctx context.Context) error {
 	if o.query.Known == nil && o.query.choosy() {
 		g.Go(func() error { return o.ask(each) })
 	}
-	g.Go(func() (err error) {
-		o.networks, err = api.NetworkList(each, network.ListOptions{})
-		return err
-	})
 	if p := o.query.Compose; p == nil || o.query.Cluster || len(p.Volumes) > 0 {
 		g.Go(func() error {
 			list, err := api.VolumeList(each, volume.ListOptions{})

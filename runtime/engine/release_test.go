@@ -22,6 +22,7 @@ type leaver struct {
 	leaving int
 	most    int
 	running bool // a removal without force is refused
+	written int  // removals that meet a file which the engine has just written
 	asked   []string
 }
 
@@ -50,6 +51,12 @@ func (l *leaver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if l.running && r.URL.Query().Get("force") == "" {
 			w.WriteHeader(http.StatusConflict)
 			io.WriteString(w, `{"message":"You cannot remove a running container 0123. Stop the container before attempting removal or force remove"}`)
+			return
+		}
+		if l.written > 0 {
+			l.written--
+			w.WriteHeader(http.StatusInternalServerError)
+			io.WriteString(w, `{"message":"unable to remove filesystem for 0123: unlinkat /data/containers/0123: directory not empty"}`)
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
@@ -106,6 +113,16 @@ func TestARunningContainerIsRemovedByForceAsOneThatEnds(t *testing.T) {
 		}
 		if got := strings.Join(l.asked, " "); got != c.want {
 			t.Errorf("API %s, running %v: asked %q, want %q", c.api, c.running, got, c.want)
+		}
+	}
+}
+
+func TestAContainerWhoseFilesTheEngineWritesWhileItRemovesThemIsRemovedAgain(t *testing.T) {
+	for written, fails := range map[int]bool{1: false, removals - 1: false, removals: true} {
+		l := &leaver{api: countsRight, written: written}
+		err := leaverAt(t, l).Remove(t.Context(), "0123", false)
+		if (err != nil) != fails || len(l.asked) != min(written+1, removals) {
+			t.Errorf("%d times written: asked %d times, error %v", written, len(l.asked), err)
 		}
 	}
 }

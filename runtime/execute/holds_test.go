@@ -5,6 +5,7 @@ import (
 
 	"berth/placement"
 	"berth/runtime/engine"
+	"berth/scheduler"
 )
 
 func TestWhenAConditionHolds(t *testing.T) {
@@ -34,13 +35,13 @@ func TestWhenAConditionHolds(t *testing.T) {
 		{"ended instead of healthy", healthy, false, ended(3), false, "dependency failed to start: container x exited (3); see its logs"},
 		{"completed", completed, false, ended(0), true, ""},
 		{"still at it", completed, false, up, false, ""},
-		{"completed badly", completed, false, ended(2), false, "dependency failed to start: container x exited (2); see its logs"},
+		{"completed badly", completed, false, ended(2), false, "dependency failed to start: container x exited (2): service \"web\" didn't complete successfully: exit 2; see its logs"},
 		{"--wait without a check", started, true, up, true, ""},
 		{"--wait with a check", started, true, checked("starting"), false, ""},
 		{"--wait and unhealthy", started, true, checked("unhealthy"), false, "container x is unhealthy; see its logs"},
 		{"--wait and ended with 0", started, true, ended(0), false, "container x exited (0); see its logs"},
 	} {
-		done, err := Holds("x", c.condition, c.running, c.state)
+		done, err := Holds(&scheduler.Step{Name: "x", Task: placement.Task{Service: "web"}, Condition: c.condition, Running: c.running}, c.state)
 		got := ""
 		if err != nil {
 			got = err.Error()

@@ -28,14 +28,14 @@ func (r *runner) settled(ctx context.Context, e *engine.Engine, s *scheduler.Ste
 		if st.Running {
 			return st.HasHealthcheck, nil
 		}
-		return Holds(s.Name, s.Condition, s.Running, st)
+		return Holds(s, st)
 	})
 	if errors.Is(context.Cause(within), errSettled) && (errors.Is(err, errSettled) || errors.Is(err, context.DeadlineExceeded)) {
 		st, err := e.State(ctx, id) // a busy engine tells of an end late
 		if err != nil {
 			return err
 		}
-		_, err = Holds(s.Name, s.Condition, s.Running, st)
+		_, err = Holds(s, st)
 		return err
 	}
 	return err

@@ -221,7 +221,7 @@ func (r *runner) restart(ctx context.Context, e *engine.Engine, s *scheduler.Ste
 // that docker compose users know.
 func (r *runner) wait(ctx context.Context, e *engine.Engine, s *scheduler.Step) error {
 	_, err := e.Await(ctx, r.events(e), r.container(s), func(st engine.State) (bool, error) {
-		return Holds(s.Name, s.Condition, s.Running, st)
+		return Holds(s, st)
 	})
 	if err == nil && s.Running {
 		return r.settled(ctx, e, s)
@@ -229,26 +229,29 @@ func (r *runner) wait(ctx context.Context, e *engine.Engine, s *scheduler.Step) 
 	return err
 }
 
-// Holds judges a container's state against a condition: done, still to wait for, or an error that names the
-// container. With running set (--wait) the condition is "healthy if it has a check, else running", and one that has
-// ended, with 0 too, will never be.
-func Holds(name string, condition placement.Condition, running bool, st engine.State) (bool, error) {
+// Holds judges a container's state against the condition of a Wait step: done, still to wait for, or an error that
+// names the container, and its service where docker compose's sentence has only that. With Running set (--wait) the
+// condition is "healthy if it has a check, else running", and one that has ended, with 0 too, will never be.
+func Holds(s *scheduler.Step, st engine.State) (bool, error) {
+	condition := s.Condition
 	failed := func(format string, args ...any) (bool, error) {
-		why := "container " + name + " " + fmt.Sprintf(format, args...)
-		if !running && condition != placement.Started {
+		why := "container " + s.Name + " " + fmt.Sprintf(format, args...)
+		if !s.Running && condition != placement.Started {
 			why = "dependency failed to start: " + why
 		}
 		return false, errors.New(why)
 	}
 	exited := st.Status == "exited" || st.Status == "dead"
-	if running {
+	if s.Running {
 		condition = placement.Started
 		if st.HasHealthcheck {
 			condition = placement.Healthy
 		}
 	}
 	switch {
-	case exited && (condition != placement.Completed || st.ExitCode != 0):
+	case exited && condition == placement.Completed && st.ExitCode != 0:
+		return failed("exited (%d): service %q didn't complete successfully: exit %d; see its logs", st.ExitCode, s.Task.Service, st.ExitCode)
+	case exited && condition != placement.Completed:
 		return failed("exited (%d); see its logs", st.ExitCode)
 	case condition == placement.Completed:
 		return exited, nil
