@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -77,12 +78,14 @@ func (e *explainer) documents() []document {
 	return e.docs
 }
 
-// names lists the keys of a top-level section in all files.
+// names lists the keys of a top-level section in all files of the project.
 func (e *explainer) names(section string) []string {
 	var names []string
 	for _, d := range e.documents() {
-		_, n := field(d.root, section)
-		names = append(names, keys(n)...)
+		if !d.apart {
+			_, n := field(d.root, section)
+			names = append(names, keys(n)...)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -265,10 +268,31 @@ func (e *explainer) missingFile(m []string) *Error {
 // dotenvError gives an env file's error its file and line.
 func dotenvError(o *Options, err error) error {
 	if m := inDotenv.FindStringSubmatch(err.Error()); m != nil {
-		line, _ := strconv.Atoi(m[2])
-		return &Error{File: o.shown(m[1]), Line: line, Err: &cause{m[3], err}}
+		found := unreadable(m[1], m[2], m[3], err)
+		found.File = o.shown(found.File)
+		return found
 	}
 	return &Error{Err: err}
 }
+
+// unreadable is the error about a line of an env file. Of a quote that never ends, compose-go names the line where the file
+// ends.
+func unreadable(file, at, what string, err error) *Error {
+	line, _ := strconv.Atoi(at)
+	if value, ok := strings.CutPrefix(what, unterminated); ok {
+		value, _, _ = strings.Cut(value, "\n")
+		content, _ := os.ReadFile(file) // compose-go has just read it
+		for i, text := range strings.Split(string(content), "\n") {
+			if strings.HasSuffix(strings.TrimSpace(text), strings.TrimSpace(value)) {
+				line = i + 1
+				break
+			}
+		}
+		what = strings.TrimSpace(unterminated) + " " + strings.TrimSpace(value)
+	}
+	return &Error{File: file, Line: line, Err: &cause{what, err}}
+}
+
+const unterminated = "unterminated quoted value "
 
 var inDotenv = regexp.MustCompile(`(?s)^failed to read (.+?): line (\d+): (.*)$`)

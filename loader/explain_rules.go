@@ -58,6 +58,19 @@ var rules = sync.OnceValue(func() []rule {
 			return e.at("services."+m[1]+"."+top+"."+m[3], "%s %s is not defined%s",
 				m[2], m[3], cmp.Or(didYouMean(m[3], e.names(top)), "; declare it under "+top+":"))
 		}},
+		{regexp.MustCompile(`^service "(.+?)" declares mutualy exclusive dockerfile and dockerfile_inline$`), func(e *explainer, m []string) *Error {
+			return e.at("services."+m[1]+".build.dockerfile_inline", "dockerfile and dockerfile_inline exclude each other; drop one of them")
+		}},
+		{regexp.MustCompile("^service (.+?) declares mutually exclusive `network_mode` and `networks`$"), func(e *explainer, m []string) *Error {
+			return e.at("services."+m[1]+".network_mode", "network_mode and networks exclude each other; drop one of them")
+		}},
+		{regexp.MustCompile(`^service "(.+?)" declares (unknown|non-buildable) service "(.+?)" as additional contexts (.+)$`), func(e *explainer, m []string) *Error {
+			key := "services." + m[1] + ".build.additional_contexts." + m[4]
+			if m[2] == "unknown" {
+				return e.at(key, "service %s is not defined%s", m[3], didYouMean(m[3], e.names("services")))
+			}
+			return e.at(key, "service %s has no build:, so that it is no context", m[3])
+		}},
 		{regexp.MustCompile(`^dependency cycle detected: ((.+?) -> (.+?)(?: -> .*)?)$`), func(e *explainer, m []string) *Error {
 			return e.at("services."+m[2]+".depends_on."+m[3], "dependency cycle: %s; remove one of these dependencies", m[1])
 		}},
@@ -75,6 +88,11 @@ var rules = sync.OnceValue(func() []rule {
 			}
 			return &Error{File: p.file, Line: p.line, Key: key, Err: e.sentence("%s file %s not found; %s", m[1], m[2], hint)}
 		}},
+		{regexp.MustCompile(`^unsupported env_file format "(.+?)"$`), func(e *explainer, m []string) *Error {
+			key, p := findValue(e.documents(), "env_file", func(v string) bool { return v == m[1] })
+			return &Error{File: p.file, Line: p.line, Key: key, Err: e.sentence("%q is no format of an env file; want raw, or leave format: out", m[1])}
+		}},
+		{inDotenv, func(e *explainer, m []string) *Error { return unreadable(m[1], m[2], m[3], e.cause) }},
 		// compose-go swaps the service and the attribute in this one.
 		{regexp.MustCompile(`^services\.(scale|deploy\.replicas): can't set container_name and (.+) as container name must be unique$`), func(e *explainer, m []string) *Error {
 			return e.at("services."+m[2]+".container_name", "can't set container_name and %s, as a container name must be unique; drop container_name", m[1])
@@ -82,8 +100,8 @@ var rules = sync.OnceValue(func() []rule {
 		{regexp.MustCompile(`^non-string key (?:at top level|in (\S+)): (.*)$`), func(e *explainer, m []string) *Error {
 			return e.at(strings.Trim(m[1]+"."+m[2], "."), "keys are strings; put this one in quotes")
 		}},
-		{regexp.MustCompile(`^cannot extend service "(.+?)" in (.+?): service "(.+?)" not found$`), func(e *explainer, m []string) *Error {
-			return e.at("services."+m[1]+".extends", "service %s is not defined in %s", m[3], e.s.opts.shown(m[2]))
+		{regexp.MustCompile(`^cannot extend service "(.+?)" in (.+?): service "(.+?)" not found(?: in (.+))?$`), func(e *explainer, m []string) *Error {
+			return e.at("services."+m[1]+".extends", "service %s is not defined in %s", m[3], e.s.opts.shown(cmp.Or(m[4], m[2])))
 		}},
 		{regexp.MustCompile(`(?s)^Circular reference:\n  (\S+) in (.+?)\n(.*)$`), func(e *explainer, m []string) *Error {
 			chain := []string{m[1]}
@@ -97,7 +115,7 @@ var rules = sync.OnceValue(func() []rule {
 		{regexp.MustCompile(`(?s)^include cycle detected:\n(.*)$`), func(e *explainer, m []string) *Error {
 			return e.at("include", "files include each other in a cycle: %s", strings.ReplaceAll(m[1], "\n include ", " -> "))
 		}},
-		{regexp.MustCompile(`^open (.+?): no such file or directory$`), (*explainer).missingFile},
+		{regexp.MustCompile(`^(?:open|stat) (.+?): no such file or directory$`), (*explainer).missingFile},
 		{regexp.MustCompile(`^invalid mount config for type "bind": field Source must not be empty$`), func(e *explainer, _ []string) *Error {
 			for _, name := range e.names("services") {
 				key := "services." + name + ".volumes"
@@ -151,7 +169,7 @@ var notNumber = regexp.MustCompile(`^strconv\.\w+: parsing (".*"):`)
 
 var requiredVariable = regexp.MustCompile(`^required variable (\w+) `)
 
-var indexes = regexp.MustCompile(`\[(\w+)\]`)
+var indexes = regexp.MustCompile(`\.?\[(\w+)\]`)
 
 // grammar mends "must be a array".
 func grammar(s string) string {

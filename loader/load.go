@@ -9,7 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -51,7 +53,7 @@ func Load(ctx context.Context, o Options) (*placement.Project, error) {
 	if err := s.checkDevices(compose, written.binds); err != nil {
 		return nil, err
 	}
-	p.Warnings = slices.Concat(s.warnings, s.versionWarnings(), logged, keyWarnings(compose, o.Cluster))
+	p.Warnings = slices.Concat(s.warnings, s.versionWarnings(), s.linkWarning(p.Name), logged, keyWarnings(compose, o.Cluster))
 	if o.Cluster {
 		var unhonoured []string
 		if unhonoured, err = classicRules(p); err == nil {
@@ -110,6 +112,7 @@ func (s *sources) settings(l *loader.Options) {
 	l.SkipConsistencyCheck = s.opts.NoConsistency
 	l.ResolvePaths = !s.opts.NoPathResolution
 	l.ConvertWindowsPaths = l.ResolvePaths && boolean(s.env["COMPOSE_CONVERT_WINDOWS_PATHS"])
+	s.trim(l)
 	l.SkipResolveEnvironment = true // after selection only: an env_file of a service that does not run may be missing
 }
 
@@ -233,6 +236,16 @@ func (s *sources) locate(err error) error {
 		}
 	}
 	return err
+}
+
+// linkWarning is docker compose's about a project that has its name of a symbolic link: by its other path, the folder is
+// another project.
+func (s *sources) linkWarning(name string) []string {
+	info, err := os.Lstat(s.dir)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 || s.explicit || name != s.name {
+		return nil
+	}
+	return []string{fmt.Sprintf("project has been loaded without an explicit name from a symlink. Using name %q", name)}
 }
 
 const obsoleteVersion = "the attribute `version` is obsolete"

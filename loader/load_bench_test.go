@@ -28,10 +28,19 @@ func fiftyServices() string {
 }
 
 func BenchmarkLoadFiftyServices(b *testing.B) {
-	text := fiftyServices()
-	for b.Loop() {
-		if _, err := Load(b.Context(), Options{Files: []string{"-"}, Stdin: strings.NewReader(text), WorkingDir: b.TempDir()}); err != nil {
-			b.Fatal(err)
-		}
+	for _, c := range []struct {
+		name string
+		seen Seen
+	}{{"first", nil}, {"again", &memory{keys: map[string]bool{}}}} {
+		b.Run(c.name, func(b *testing.B) {
+			text, dir := fiftyServices(), b.TempDir()
+			b.ReportAllocs()
+			for b.Loop() {
+				o := Options{Files: []string{"-"}, Stdin: strings.NewReader(text), WorkingDir: dir, Seen: c.seen}
+				if _, err := Load(b.Context(), o); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

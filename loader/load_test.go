@@ -3,6 +3,7 @@ package loader
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -356,5 +357,27 @@ func TestDirIsTheFolderThatLoadUses(t *testing.T) {
 	}
 	if _, err := Dir(Options{WorkingDir: bare}); !errors.Is(err, ErrNoFile) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestAProjectThatHasItsNameOfASymbolicLinkIsWarnedOf(t *testing.T) {
+	const want = `project has been loaded without an explicit name from a symlink. Using name "link"`
+	for _, c := range []struct {
+		file    string
+		options []func(*world)
+		warned  bool
+	}{
+		{file: "services: {web: {image: a}}", warned: true},
+		{file: "name: shop\nservices: {web: {image: a}}"},
+		{file: "services: {web: {image: a}}", options: []func(*world){env("COMPOSE_PROJECT_NAME=link")}},
+		{file: "services: {web: {image: a}}", options: []func(*world){cwd(".")}},
+	} {
+		w := newWorld(t, "-- compose.yaml --\n"+c.file+"\n", append([]func(*world){cwd("../link")}, c.options...)...)
+		if err := os.Symlink(w.dir, filepath.Join(w.dir, "../link")); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(w.mustLoad().Warnings, want); got != c.warned {
+			t.Errorf("%q: warned %v, want %v", c.file, got, c.warned)
+		}
 	}
 }

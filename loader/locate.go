@@ -21,42 +21,59 @@ type place struct {
 
 // document is one YAML document of one file that took part in a load.
 type document struct {
-	file string
-	root *yaml.Node
+	file  string
+	root  *yaml.Node
+	apart bool // a service of the project extends one of its, and the others are not the project's
 }
 
 // documents parses the compose files again as node trees, which know their lines, and those that they include or
 // extend, as far as these can be read. Only a load that failed pays for it.
 func (s *sources) documents() []document {
+	type reading struct {
+		file, dir string // dir is what paths in it begin at
+		content   []byte
+	}
 	var docs []document
 	seen := map[string]bool{}
-	var add func(file, dir string, content []byte)
-	add = func(file, dir string, content []byte) {
-		if seen[file] {
-			return
+	var read func(r reading, apart bool) (extended []reading)
+	read = func(r reading, apart bool) (extended []reading) {
+		if seen[r.file] {
+			return nil
 		}
-		seen[file] = true
-		if content == nil {
+		seen[r.file] = true
+		if r.content == nil {
 			var err error
-			if content, err = os.ReadFile(file); err != nil {
-				return
+			if r.content, err = os.ReadFile(r.file); err != nil {
+				return nil
 			}
 		}
-		for _, root := range parse(content) {
-			docs = append(docs, document{file, root})
-			for _, f := range references(root) {
-				if isRemote(f) {
-					continue
+		beside := func(file string) reading {
+			if !filepath.IsAbs(file) {
+				file = filepath.Join(r.dir, file)
+			}
+			return reading{file: file, dir: filepath.Dir(file)}
+		}
+		for _, root := range parse(r.content) {
+			docs = append(docs, document{r.file, root, apart})
+			for _, f := range includedFiles(root) {
+				if !isRemote(f) {
+					extended = append(extended, read(beside(f), apart)...)
 				}
-				if !filepath.IsAbs(f) {
-					f = filepath.Join(dir, f)
+			}
+			for _, f := range extendedFiles(root) {
+				if !isRemote(f) {
+					extended = append(extended, beside(f))
 				}
-				add(f, filepath.Dir(f), nil)
 			}
 		}
+		return extended
 	}
+	var extended []reading
 	for _, f := range s.files {
-		add(f.Filename, s.dir, f.Content)
+		extended = append(extended, read(reading{f.Filename, s.dir, f.Content}, false)...)
+	}
+	for len(extended) > 0 { // after the project's own, of which one may be extended, too
+		extended = append(extended[1:], read(extended[0], true)...)
 	}
 	return docs
 }
@@ -76,9 +93,8 @@ func parse(content []byte) []*yaml.Node {
 	}
 }
 
-// references lists the files that a document includes or extends, as written.
-func references(root *yaml.Node) []string {
-	var files []string
+// includedFiles are the files that a document includes, as it names them.
+func includedFiles(root *yaml.Node) (files []string) {
 	_, include := field(root, "include")
 	for _, n := range items(include) {
 		if _, path := field(n, "path"); path != nil {
@@ -90,6 +106,11 @@ func references(root *yaml.Node) []string {
 			}
 		}
 	}
+	return files
+}
+
+// extendedFiles are the files of services that a document's services extend, as it names them.
+func extendedFiles(root *yaml.Node) (files []string) {
 	_, services := field(root, "services")
 	for _, name := range keys(services) {
 		_, service := field(services, name)
@@ -102,15 +123,57 @@ func references(root *yaml.Node) []string {
 }
 
 // find locates a dotted path. Keys may hold dots themselves, so that every split of the path is tried. The deepest
-// find wins, and among equals the last file, as its value does.
-func find(docs []document, path string) (best place) {
+// find wins, and among equals the last file of the project, as its value does. What a service does not have itself is
+// looked for in the one that it extends.
+func find(docs []document, path string) place { return findAlong(docs, path, extendsLimit) }
+
+// extendsLimit bounds a chain of services that extend each other: it may be a cycle.
+const extendsLimit = 16
+
+func findAlong(docs []document, path string, chain int) (best place) {
 	for _, d := range docs {
-		if p := walk(d.root, path, 0); p.node != nil && p.depth >= best.depth {
+		if p := walk(d.root, path, 0); p.node != nil && (p.depth > best.depth || p.depth == best.depth && !d.apart) {
 			p.file = d.file
 			best = p
 		}
 	}
+	if best.depth > len(path) || chain == 0 {
+		return best
+	}
+	if from, key := extended(docs, path); key != "" {
+		if p := findAlong(from, key, chain-1); p.depth > len(key) {
+			p.depth = len(path) + 1 // found whole
+			return p
+		}
+	}
 	return best
+}
+
+// extended is where a path in a service goes on in the one that this service extends, "" when it extends none.
+func extended(docs []document, path string) (from []document, key string) {
+	for _, d := range docs {
+		_, services := field(d.root, "services")
+		for _, name := range keys(services) {
+			rest, ok := strings.CutPrefix(path, "services."+name+".")
+			if !ok {
+				continue
+			}
+			_, service := field(services, name)
+			_, extends := field(service, "extends")
+			from = []document{d}
+			if _, file := field(extends, "file"); file != nil {
+				name := filepath.Base(file.Value)
+				from = slices.DeleteFunc(slices.Clone(docs), func(d document) bool { return filepath.Base(d.file) != name })
+			}
+			if _, named := field(extends, "service"); named != nil {
+				extends = named
+			}
+			if extends != nil && extends.Kind == yaml.ScalarNode {
+				return from, "services." + extends.Value + "." + rest
+			}
+		}
+	}
+	return nil, ""
 }
 
 // walk follows path below n. The line is that of the key, or of the item of a list.

@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -25,9 +24,10 @@ type Seen interface {
 var variable = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
 // seenKey is what the schema's verdict depends on: the schema, the files and the variables that they name. It is ""
-// when that is not known before the load: included and extended files are found on the way.
+// when that is not known before the load: included and extended files are found on the way, and an escape may
+// hide them and variables.
 func (s *sources) seenKey() string {
-	if s.opts.Seen == nil || s.opts.NoInterpolate {
+	if s.opts.Seen == nil || s.opts.NoInterpolate || !s.alone() || s.escapes() {
 		return ""
 	}
 	h := sha256.New()
@@ -39,9 +39,6 @@ func (s *sources) seenKey() string {
 	write(schema.Schema)
 	var names []string
 	for _, f := range s.files {
-		if bytes.Contains(f.Content, []byte("include")) || bytes.Contains(f.Content, []byte("extends")) {
-			return ""
-		}
 		write(string(f.Content))
 		for _, m := range variable.FindAllSubmatch(f.Content, -1) {
 			names = append(names, string(m[1]))

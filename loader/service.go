@@ -32,7 +32,7 @@ func convertService(p *types.Project, service types.ServiceConfig) (*placement.S
 		Networks:       attachments(&service),
 		Links:          links(&service),
 		DependsOn:      dependencies(p, &service),
-		SharesWith:     sharesWith(&service),
+		SharesWith:     sharesWith(p, &service),
 		HasHealthcheck: hasHealthcheck(&service),
 		Spec:           &service,
 	}
@@ -224,9 +224,15 @@ func dependencies(p *types.Project, service *types.ServiceConfig) []placement.De
 }
 
 // sharesWith names the services whose namespaces or volumes the service uses, and those that it is linked to on the
-// engine's own bridge.
-func sharesWith(service *types.ServiceConfig) []string {
+// engine's own bridge. A container that is named (container:x) and depended on is its service's: it has to be there first.
+func sharesWith(p *types.Project, service *types.ServiceConfig) []string {
 	var all []string
+	named := (&placement.Service{Spec: service}).SharesWithContainers()
+	for name := range service.DependsOn {
+		if c := p.Services[name].ContainerName; c != "" && slices.Contains(named, c) {
+			all = append(all, name)
+		}
+	}
 	if service.NetworkMode == "bridge" || service.NetworkMode == "default" {
 		for _, link := range service.Links {
 			name, _, _ := strings.Cut(link, ":")

@@ -61,10 +61,11 @@ services:
       off: {condition: service_started, required: false}
     links: ["linked:l"]
     ipc: service:sharer
+    pid: container:its-name
     volumes_from: ["db:ro", "container:other"]
   db: {image: db}
   cache: {image: cache}
-  linked: {image: linked}
+  linked: {image: linked, container_name: its-name}
   sharer: {image: sharer, ipc: shareable}
   off: {image: off, profiles: [off]}
 networks:
@@ -104,7 +105,7 @@ volumes: {data: {}}
 			{Service: "linked", Condition: placement.Started, Required: true, Restart: true},
 			{Service: "sharer", Condition: placement.Started, Required: true, Restart: true},
 		},
-		SharesWith:     []string{"db", "sharer"},
+		SharesWith:     []string{"db", "linked", "sharer"},
 		HasHealthcheck: true,
 		StopTimeout:    90 * time.Second,
 	}
