@@ -66,7 +66,7 @@ func TestABackupIsRestoredAndWhatRunsWins(t *testing.T) {
 	before, running, networks := w.addresses(), ids(w.ps()), engineNetworks(w)
 
 	// As old as if the second project had never been.
-	r := w.must("store", "restore", "--dry-run", file)
+	r := w.must("--dry-run", "store", "restore", file)
 	if !strings.Contains(r.out, "put  berth/secrets/token") || !strings.Contains(r.out, "lose berth/networks/tother_default") {
 		t.Errorf("what would be lost is not told: %s", r)
 	}

@@ -51,10 +51,10 @@ func (e Env) Lookup(key string) (string, bool) {
 	return "", false
 }
 
-// terminal reports whether w is one, and its size.
-func terminal(w io.Writer) (tty bool, size func() (width, height int)) {
+// terminal reports whether w is one that moves its cursor and shows colours, and its size.
+func (e Env) terminal(w io.Writer) (tty bool, size func() (width, height int)) {
 	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(f.Fd()) {
+	if !ok || !term.IsTerminal(f.Fd()) || e.Getenv("TERM") == "dumb" {
 		return false, func() (int, int) { return 80, 24 }
 	}
 	return true, func() (int, int) {
@@ -108,20 +108,36 @@ func report(stderr io.Writer, call invocation, err error) int {
 	if err == nil {
 		return 0
 	}
-	say := func(err error) { fmt.Fprintf(stderr, "%s: %s\n", call.name, call.say(err.Error())) }
 	var exit *exitError
 	if errors.As(err, &exit) {
-		if exit.err != nil {
-			say(exit.err)
+		if err := besides(err, exit); err != nil {
+			call.complain(stderr, err)
 		}
 		return exit.code
 	}
 	if errors.Is(err, errInterrupted) {
-		say(errors.New("interrupted; run the same command again to go on where it stopped"))
+		err = errors.New("interrupted; run the same command again to go on where it stopped")
+		call.complain(stderr, err)
 		return 130
 	}
-	say(err)
+	call.complain(stderr, err)
 	return 1
+}
+
+// besides is what there is to say beside an exit code: its own error, and what else failed after the process had ended.
+func besides(err error, exit *exitError) error {
+	if !errors.Is(err, exit) {
+		return err
+	}
+	several, ok := err.(interface{ Unwrap() []error }) // this one, not what it wraps
+	if !ok {
+		return exit.err
+	}
+	var rest []error
+	for _, e := range several.Unwrap() {
+		rest = append(rest, besides(e, exit))
+	}
+	return errors.Join(rest...)
 }
 
 func newApp(s *settings) *cli.App {

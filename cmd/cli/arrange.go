@@ -79,6 +79,9 @@ func arrange(app *cli.App, args []string) []string {
 // take moves the flag that rest begins with to the end of list, with its value.
 func take(flags []cli.Flag, list, rest []string) (longer, shorter []string) {
 	spelt := spell(flags, rest[0])
+	for i, written := range spelt {
+		spelt[i] = asBefore(flags, list, written)
+	}
 	list, rest = append(list, spelt...), rest[1:]
 	if takesValue(flags, spelt[len(spelt)-1]) && len(rest) > 0 {
 		list, rest = append(list, rest[0]), rest[1:]
@@ -95,6 +98,27 @@ func defines(flags []cli.Flag, written string) bool {
 		}
 	}
 	return false
+}
+
+// asBefore writes a flag by the name that it has in list already: the flag library takes a flag under one of its names
+// only, and users mix them (-e A=B --env C=D).
+func asBefore(flags []cli.Flag, list []string, written string) string {
+	name, value, joined := strings.Cut(strings.TrimLeft(written, "-"), "=")
+	i := slices.IndexFunc(flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
+	if i < 0 {
+		return written
+	}
+	for _, before := range list {
+		form, _, _ := strings.Cut(before, "=")
+		if !strings.HasPrefix(form, "-") || !defines(flags[i:i+1], form) {
+			continue
+		}
+		if joined {
+			return form + "=" + value
+		}
+		return form
+	}
+	return written
 }
 
 // spell writes joined short flags one by one, the way the flag library knows them: -it is -i -t, -t5 is -t=5, -itu is

@@ -23,6 +23,7 @@ type consent func(*scheduler.Plan) (again bool, err error)
 // ask puts a question on standard error and reads a line of standard input. y, yes, true and 1 are yes, all else is no,
 // as for docker compose; so is an input that has ended, with a sentence about it.
 func (ss *session) ask(question string) (bool, error) {
+	ss.display.Yield()
 	fmt.Fprint(ss.env.Stderr, question)
 	answer, err := readLine(ss.c.Context, ss.env.Stdin)
 	if f, ok := ss.env.Stdin.(*os.File); !ok || !term.IsTerminal(f.Fd()) {

@@ -35,9 +35,10 @@ type attached struct {
 	making  int  // containers of the plan that are not made yet
 	started bool // a start has come up
 	begun   bool
-	tracked map[string]*track // by container ID
-	left    int               // tracked ones that are awaited and have not ended
-	final   bool              // all that the command starts has been started
+	tracked map[string]*track         // by container ID
+	early   map[string][]engine.Event // by container ID: of those that the plan makes, before they are tracked
+	left    int                       // tracked ones that are awaited and have not ended
+	final   bool                      // all that the command starts has been started
 	closed  bool
 	stopped func(service string) bool // services that have been stopped; nil before
 	first   *int                      // exit code of the one that aborts
@@ -56,7 +57,7 @@ type track struct {
 
 // attaching prepares an attached up; ctx ends when the command's own does.
 func (ss *session) attaching(ctx context.Context, o attachOptions) *attached {
-	a := &attached{ss: ss, o: o, shown: make(chan error, 1), aborted: make(chan struct{}), tracked: map[string]*track{}}
+	a := &attached{ss: ss, o: o, shown: make(chan error, 1), aborted: make(chan struct{}), tracked: map[string]*track{}, early: map[string][]engine.Event{}}
 	a.ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	a.printer = ss.printer(nil, ss.env.Stderr)
 	a.follower = logs.NewFollower(logs.Merger{Idle: flush(a.printer), Report: a.report}, nil, logs.Options{Follow: true})
@@ -122,6 +123,7 @@ func (a *attached) step(r execute.Report) {
 			a.look(ct, false)
 		} else if a.tracked[ct.ID] == nil { // else an event came first
 			a.add(ct, "")
+			a.catchUp(a.tracked[ct.ID])
 		}
 	}
 }
@@ -197,14 +199,24 @@ func (a *attached) look(ct placement.Container, running bool) {
 		a.left--
 		t := a.tracked[ct.ID]
 		if t == nil {
-			t = &track{Container: ct, over: true, end: st.FinishedAt}
+			if t = (&track{Container: ct, over: true}); !a.makes(ct) {
+				t.end = st.FinishedAt
+			}
 		}
 		if err == nil && (st.Running || !running) && t.over && st.StartedAt.After(t.run) {
 			a.tracked[ct.ID] = t
 			t.run = st.StartedAt
 			a.add(ct, t.since())
+			a.catchUp(t)
 		}
 		a.settle()
+	})
+}
+
+// makes reports whether the plan makes a container, all runs of which are the command's then. a.mu is held.
+func (a *attached) makes(ct placement.Container) bool {
+	return slices.ContainsFunc(a.plan.Steps, func(s scheduler.Step) bool {
+		return s.Kind == scheduler.Start && s.ContainerID == "" && s.Name == ct.Name && s.Host == ct.Host
 	})
 }
 
@@ -259,25 +271,47 @@ func (a *attached) event(host string, ev engine.Event) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t := a.tracked[ev.ID]
+	if a.closed {
+		return
+	}
+	if t := a.tracked[ev.ID]; t != nil {
+		a.happened(t, ev)
+		if ev.Action == "start" {
+			if t.again = !t.over; t.over {
+				a.look(t.Container, true)
+			}
+		}
+		return
+	}
+	project, ct := ev.Container(host)
+	if project != a.ss.name || ct.OneOff || !a.o.concerns(ct.Task.Service) {
+		return
+	}
+	if a.makes(ct) {
+		a.early[ev.ID] = append(a.early[ev.ID], ev)
+	}
+	if ev.Action == "start" {
+		a.look(ct, true)
+	}
+}
+
+// happened takes in the end of a run, or that another one has begun, of a container that is followed. a.mu is held.
+func (a *attached) happened(t *track, ev engine.Event) {
 	switch {
-	case a.closed:
-	case t != nil && ev.Action == "die":
+	case ev.Action == "die":
 		if code, err := strconv.Atoi(ev.Attributes["exitCode"]); err == nil && !t.over {
 			t.died = &code
 		}
-	case t != nil:
-		if t.died != nil {
-			a.status(t, fmt.Sprintf("exited with code %d (restarting)", *t.died))
-			t.died = nil
-		}
-		if t.again = !t.over; t.over {
-			a.look(t.Container, true)
-		}
-	case ev.Action == "start":
-		project, ct := ev.Container(host)
-		if project == a.ss.name && !ct.OneOff && a.o.concerns(ct.Task.Service) {
-			a.look(ct, true)
-		}
+	case t.died != nil:
+		a.status(t, fmt.Sprintf("exited with code %d (restarting)", *t.died))
+		t.died = nil
 	}
+}
+
+// catchUp takes in what happened to a container before it was tracked. a.mu is held.
+func (a *attached) catchUp(t *track) {
+	for _, ev := range a.early[t.ID] {
+		a.happened(t, ev)
+	}
+	delete(a.early, t.ID)
 }

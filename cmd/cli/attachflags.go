@@ -37,7 +37,7 @@ func (ss *session) attachOptions(services []string) (attachOptions, error) {
 	c := ss.c
 	o := attachOptions{
 		attach: map[string]bool{}, named: services, exitFrom: c.String("exit-code-from"), onFailure: c.Bool("abort-on-container-failure"),
-		onExit: c.Bool("abort-on-container-exit") || c.String("exit-code-from") != "",
+		onExit: c.Bool("abort-on-container-exit") || c.String("exit-code-from") != "" && !c.Bool("abort-on-container-failure"),
 	}
 	only, except := c.StringSlice("attach"), c.StringSlice("no-attach")
 	for _, n := range slices.Concat(only, except, []string{o.exitFrom}) {
@@ -64,7 +64,9 @@ func (ss *session) attachOptions(services []string) (attachOptions, error) {
 func (ss *session) attachFlags() error {
 	for _, pair := range [][2]string{
 		{"abort-on-container-exit", "detach"}, {"abort-on-container-failure", "detach"}, {"exit-code-from", "detach"},
-		{"attach", "detach"}, {"watch", "detach"}, {"watch", "wait"}, {"abort-on-container-exit", "wait"}, {"abort-on-container-failure", "wait"}, {"attach", "wait"},
+		{"attach", "detach"}, {"attach-dependencies", "detach"}, {"watch", "detach"},
+		{"abort-on-container-exit", "wait"}, {"abort-on-container-failure", "wait"}, {"exit-code-from", "wait"},
+		{"attach", "wait"}, {"attach-dependencies", "wait"}, {"watch", "wait"},
 		{"abort-on-container-exit", "abort-on-container-failure"}, {"attach", "attach-dependencies"},
 	} {
 		if ss.c.IsSet(pair[0]) && ss.c.IsSet(pair[1]) {

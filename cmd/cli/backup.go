@@ -42,8 +42,9 @@ func storeBackup(ss *session) error {
 		_, err := content.WriteTo(ss.env.Stdout)
 		return err
 	}
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(ss.env.Dir, name)
+	if name = ss.path(name); dryRun(ss.c) {
+		fmt.Fprintf(ss.env.Stdout, "write %d keys of revision %d to %s\n", len(b.Pairs), b.Revision, name)
+		return nil
 	}
 	if err := writeWhole(name, content.Bytes()); err != nil {
 		return fmt.Errorf("store backup: %w", err)
@@ -94,7 +95,7 @@ func storeRestore(ss *session) error {
 		return err
 	}
 	ss.explain(b, r)
-	if ss.c.Bool("dry-run") {
+	if dryRun(ss.c) {
 		return nil
 	}
 	if !ss.c.Bool("yes") && len(r.Puts)+len(r.Lost) > 0 {
@@ -136,6 +137,10 @@ func storeMigrate(ss *session) error {
 	url, err := ss.oneArgument("the address of the new store, as store: in the inventory would have it")
 	if err != nil {
 		return err
+	}
+	if dryRun(ss.c) {
+		fmt.Fprintf(ss.env.Stdout, "copy the store to %s and have all agents use it\n", url)
+		return nil
 	}
 	copied, err := ss.cluster.Migrate(ss.c.Context, url)
 	if err != nil {

@@ -26,6 +26,11 @@ func buildCommand(s *settings) *cli.Command {
 			&cli.StringSliceFlag{Name: "ssh", Usage: "`ID[=PATH]` of an agent or key for the build, repeatable; \"default\" is your agent"},
 			&cli.BoolFlag{Name: "with-dependencies", Usage: "build what the services depend on, too"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "do not show what builds print"},
+			// docker compose's old ones, which scripts still have and it heeds no more. --parallel has no number here.
+			&cli.BoolFlag{Name: "parallel", Hidden: true},
+			&cli.BoolFlag{Name: "compress", Hidden: true},
+			&cli.BoolFlag{Name: "force-rm", Hidden: true},
+			&cli.BoolFlag{Name: "no-rm", Hidden: true},
 		},
 		Action: s.with(what{words: true, store: true}, build),
 	}

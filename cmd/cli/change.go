@@ -218,7 +218,7 @@ func (ss *session) carryOut(ctx context.Context, p *scheduler.Plan) error {
 // limits are execute's, or what --parallel or COMPOSE_PARALLEL_LIMIT says of each host.
 func (ss *session) limits() (execute.Limits, error) {
 	limits := execute.DefaultLimits
-	n := ss.c.Int("parallel")
+	n := global(ss.c).Int("parallel")
 	if v := ss.env.Getenv("COMPOSE_PARALLEL_LIMIT"); n == 0 && v != "" {
 		var err error
 		if n, err = strconv.Atoi(v); err != nil {

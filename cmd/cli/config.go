@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -17,7 +18,7 @@ import (
 func configCommand(s *settings) *cli.Command {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "format", Usage: "yaml or json"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "check only, print nothing"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "check only, do not print the model"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`"},
 		&cli.BoolFlag{Name: "no-interpolate", Usage: "leave ${VARIABLES} as they are"},
 		&cli.BoolFlag{Name: "no-normalize", Usage: "leave out what the file implies"},
@@ -35,10 +36,15 @@ func configCommand(s *settings) *cli.Command {
 		Name: "config", Usage: "print the compose file as berth understands it", ArgsUsage: "[SERVICE…]", Flags: flags,
 		Action: func(c *cli.Context) error {
 			out, whole, err := renderConfig(s, c)
-			if err != nil || c.Bool("quiet") {
+			if err != nil || c.Bool("quiet") && (whole || printsEnvironment(c)) { // the other lists are printed all the same
 				return err
 			}
-			if file := c.String("output"); file != "" && whole {
+			switch file := c.String("output"); {
+			case file == "" || !whole:
+			case dryRun(c):
+				fmt.Fprintf(s.env.Stdout, "write %d bytes to %s\n", len(out), s.path(file))
+				return nil
+			default:
 				if err := os.WriteFile(s.path(file), out, 0o666); err != nil {
 					return fmt.Errorf("config: %w", err)
 				}
@@ -68,6 +74,12 @@ var lists = []list{
 	{flag: "images", usage: "image names", selected: true, of: loader.Images},
 	{flag: "variables", usage: "the variables that the files use, with their defaults"},
 	{flag: "environment", usage: "the environment that variables were taken from", selected: true, env: true, of: loader.Environment},
+}
+
+// printsEnvironment reports whether --environment is the list that counts.
+func printsEnvironment(c *cli.Context) bool {
+	i := slices.IndexFunc(lists, func(l list) bool { return c.Bool(l.flag) })
+	return i >= 0 && lists[i].env && c.String("hash") == ""
 }
 
 // renderConfig is what config prints; whole says that it is the model and not a list.

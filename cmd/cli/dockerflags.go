@@ -41,7 +41,9 @@ func (s *settings) obeyDocker(c *cli.Context) error {
 		set("DOCKER_CONTEXT", "")
 	case name != "":
 		set("DOCKER_CONTEXT", name)
-		set("DOCKER_HOST", "")
+		if name != "default" { // the one context that is what DOCKER_HOST says
+			set("DOCKER_HOST", "")
+		}
 	}
 	if host != "" || name != "" {
 		s.oneEngine = true

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"berth/cmd/table"
+	"berth/placement"
 	"berth/runtime/engine"
 	"berth/runtime/logs"
 )
@@ -51,12 +52,12 @@ func showEvents(ss *session) error {
 	ss.unreachable(hosts)
 
 	var streams []logs.Stream
-	for _, h := range ss.inv.Hosts {
-		src := &eventSource{ss: ss, host: h.Name, query: q, follow: q.Until.IsZero() || q.Until.After(now)}
+	for _, h := range hosts {
+		src := &eventSource{ss: ss, host: h.Name, query: q, follow: q.Until.IsZero() || q.Until.After(now), lost: h.State != placement.Ready}
 		streams = append(streams, logs.Stream{Host: h.Name, Source: src})
 	}
 	o := logs.Options{Follow: true}
-	if q.Since.IsZero() {
+	if q.Since.IsZero() && q.Until.IsZero() { // an end alone means all that the engines remember until then, as their API has it
 		o.Tail = "0"
 	}
 	var broken error
@@ -67,8 +68,12 @@ func showEvents(ss *session) error {
 	}}
 	f := logs.NewFollower(m, streams, o)
 	f.Close() // hosts do not come by themselves
-	err = f.Run(c.Context, func(_ logs.Stream, l logs.Line) {
-		_, _ = ss.env.Stdout.Write(append(l.Text, '\n'))
+	ctx, end := context.WithCancelCause(c.Context)
+	defer end(nil)
+	err = f.Run(ctx, func(_ logs.Stream, l logs.Line) {
+		if _, err := ss.env.Stdout.Write(append(l.Text, '\n')); err != nil {
+			end(err)
+		}
 	})
 	if errors.Is(err, errInterrupted) {
 		return &exitError{code: 130}
@@ -85,7 +90,7 @@ type eventSource struct {
 	host   string
 	query  engine.EventQuery
 	follow bool // events later than the command's start are wanted
-	lost   bool // said already
+	lost   bool // it does not answer, which has been said
 }
 
 // Logs hands over past events, or with Follow those after them.
@@ -97,6 +102,9 @@ func (s *eventSource) Logs(ctx context.Context, _ string, o logs.Options, emit f
 		}
 	}
 	if !o.Follow {
+		if s.lost {
+			return nil // the others' events do not wait for it; what it remembers comes when it is back
+		}
 		err := e.Past(ctx, q, each)
 		if engine.IsUnreachable(err) && s.ss.inv.Cluster() {
 			return nil // named already; what it remembers comes when it is back

@@ -34,7 +34,7 @@ type tail struct {
 // followLogs runs a tail over a list of containers.
 func (ss *session) followLogs(ctx context.Context, list []placement.Container, o logs.Options, wanted func(string, int) bool) error {
 	t := &tail{
-		ss: ss, ctx: ctx, wanted: wanted, live: map[string]logs.Stream{}, again: map[string]bool{}, codes: map[string]string{},
+		ss: ss, wanted: wanted, live: map[string]logs.Stream{}, again: map[string]bool{}, codes: map[string]string{},
 		last: map[string]time.Time{}, lost: map[string]bool{},
 	}
 	var streams []logs.Stream
@@ -43,7 +43,9 @@ func (ss *session) followLogs(ctx context.Context, list []placement.Container, o
 		streams, t.live[ct.ID] = append(streams, s), s
 	}
 	t.printer = ss.printer(streams, ss.env.Stdout)
-	t.follower = logs.NewFollower(logs.Merger{Idle: flush(t.printer), Report: t.report}, streams, o)
+	ctx, idle, written := feeding(ctx, t.printer)
+	t.ctx = ctx
+	t.follower = logs.NewFollower(logs.Merger{Idle: idle, Report: t.report}, streams, o)
 	for _, h := range ss.inv.Hosts {
 		defer ss.events(h.Name).Subscribe(func(ev engine.Event) bool { t.heard(h.Name, ev); return false })()
 	}
@@ -55,8 +57,7 @@ func (ss *session) followLogs(ctx context.Context, list []placement.Container, o
 	t.over = true
 	t.mu.Unlock()
 	t.watchers.Wait()
-	flush(t.printer)()
-	return err
+	return written(err)
 }
 
 // settle ends the tail when nothing is left that may write. The caller holds t.mu.

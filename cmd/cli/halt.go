@@ -60,7 +60,7 @@ func (ss *session) attachedUp(ctx context.Context, apply func(context.Context) (
 	}
 	a.work.Go(func() { // while files are watched, more containers may start
 		if err := files.run(ctx); ctx.Err() == nil {
-			fmt.Fprintln(ss.env.Stderr, "berth:", err)
+			ss.call.complain(ss.env.Stderr, err)
 		}
 		a.complete()
 	})

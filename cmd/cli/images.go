@@ -33,7 +33,6 @@ func images(ss *session) error {
 		return err
 	}
 	ss.unreachable(hosts)
-	list = slices.DeleteFunc(list, func(ct placement.Container) bool { return ct.OneOff })
 	slices.SortStableFunc(list, func(a, b placement.Container) int { return strings.Compare(a.Name, b.Name) })
 	// One look an image and host, however many containers run it.
 	first := map[string]int{}

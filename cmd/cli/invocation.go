@@ -2,6 +2,9 @@ package cli
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +20,7 @@ type invocation struct {
 	name    string // what the user types before a command: "berth", "docker berth", "docker-compose", "docker compose"
 	program string // file name of the program
 	compose bool   // under docker compose's name
+	json    bool   // errors are objects, for programs that read the progress as such
 }
 
 // What the docker command line and its plugins have agreed on (docker/cli, cli-plugins).
@@ -66,6 +70,18 @@ func (c invocation) say(text string) string {
 		return text
 	}
 	return strings.ReplaceAll(text, `"berth `, `"`+c.name+" ")
+}
+
+// complain prints an error under the name that the user calls berth by.
+func (c invocation) complain(w io.Writer, err error) {
+	if text := c.say(err.Error()); !c.json {
+		fmt.Fprintf(w, "%s: %s\n", c.name, text)
+	} else if object, err := json.Marshal(struct { // docker compose's
+		Error   bool   `json:"error"`
+		Message string `json:"message"`
+	}{true, text}); err == nil {
+		fmt.Fprintf(w, "%s\n", object)
+	}
 }
 
 // spoken is a display that warns under the name that the user calls berth by.

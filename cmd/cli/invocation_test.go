@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
@@ -10,7 +11,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/urfave/cli/v2"
 	"go.uber.org/goleak"
+
+	"berth/cmd/progress"
 )
 
 func TestTheNameItIsCalledByIsTakenFromProgramAndDocker(t *testing.T) {
@@ -91,4 +95,45 @@ func TestDockerEndsItsPluginByClosingASocket(t *testing.T) {
 	conn = accept()
 	stop()
 	conn.Close()
+}
+
+func TestWhatFailedAfterTheProcessIsSaidBesideItsExitCode(t *testing.T) {
+	leftover := errors.New("remove container p-web-run-1: no space left on device")
+	for _, c := range []struct {
+		err  error
+		said string
+	}{
+		{&exitError{code: 3}, ""},
+		{errors.Join(&exitError{code: 3}, leftover), "berth: " + leftover.Error() + "\n"},
+		{errors.Join(leftover, fmt.Errorf("run: %w", &exitError{code: 3})), "berth: " + leftover.Error() + "\n"},
+		{&exitError{code: 3, err: leftover}, "berth: " + leftover.Error() + "\n"},
+	} {
+		var said strings.Builder
+		if code := report(&said, invocation{name: "berth"}, c.err); code != 3 || said.String() != c.said {
+			t.Errorf("%v: code %d, said %q, want %q", c.err, code, said.String(), c.said)
+		}
+	}
+}
+
+func TestQuietBeforeTheCommandQuietensItWhateverItsOwnQuietIs(t *testing.T) {
+	for args, want := range map[string]progress.Mode{
+		"-q build": progress.Quiet, "build -q": progress.Quiet, "-q down": progress.Quiet, "down -q": progress.Quiet,
+		"-q pull": progress.Quiet, "ps -q": progress.Plain, "down": progress.Plain,
+	} {
+		s := &settings{env: Env{Stdout: io.Discard, Stderr: io.Discard}}
+		app := newApp(s)
+		app.Before = nil
+		var got progress.Mode
+		for _, c := range app.Commands {
+			own := c.Name == "ps" || c.Name == "down" // see what.silent
+			c.Action = func(c *cli.Context) (err error) {
+				got, err = s.displayMode(c, own)
+				return err
+			}
+		}
+		words := append([]string{"berth", "--progress", "plain"}, strings.Fields(args)...)
+		if err := app.Run(arrange(app, words)); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", args, got, err, want)
+		}
+	}
 }

@@ -36,6 +36,9 @@ func logsCommand(s *settings) *cli.Command {
 func showLogs(ss *session) error {
 	c := ss.c
 	now, index := time.Now(), c.Int("index")
+	if index > 0 && len(ss.services) != 1 {
+		return errors.New("logs: --index is about one service; name it, as in \"berth logs --index 2 web\"")
+	}
 	o := logs.Options{Follow: c.Bool("follow"), Tail: c.String("tail")}
 	for flag, bound := range map[string]*string{"since": &o.Since, "until": &o.Until} {
 		if v := c.String(flag); v != "" {
@@ -57,7 +60,7 @@ func showLogs(ss *session) error {
 	list = slices.DeleteFunc(list, func(ct placement.Container) bool {
 		return ct.OneOff || !wanted(ct.Task.Service, ct.Task.Number)
 	})
-	if len(list) == 0 && index > 0 && len(ss.services) == 1 {
+	if len(list) == 0 && index > 0 {
 		return fmt.Errorf("logs: %w", ss.absent(target{service: ss.services[0], number: index}, hosts, true, others))
 	}
 	if !o.Follow {
@@ -72,7 +75,7 @@ func showLogs(ss *session) error {
 
 // printer makes the writer of prefixed lines from the command's flags. The containers' standard error goes to stderr.
 func (ss *session) printer(streams []logs.Stream, stderr io.Writer) *logs.Printer {
-	tty, _ := terminal(ss.env.Stdout)
+	tty, _ := ss.env.terminal(ss.env.Stdout)
 	off := ss.c.Bool("no-color") || ss.env.Getenv("NO_COLOR") != ""
 	p := logs.NewPrinter(ss.env.Stdout, stderr, logs.PrinterOptions{
 		Color:    progress.Color(ss.ansi(ss.c), tty, off),
@@ -84,9 +87,28 @@ func (ss *session) printer(streams []logs.Stream, stderr io.Writer) *logs.Printe
 	return p
 }
 
-// flush writes out what a printer holds; a reader that has gone away (berth logs | head) is no error.
+// flush writes out what a printer holds, among other work that goes on when nobody reads it.
 func flush(p *logs.Printer) func() {
 	return func() { _ = p.Flush() }
+}
+
+// feeding ends ctx when the printer's output cannot be written to any more, on a full disk; written is what a command then
+// ends with. (A reader that has gone away, as in berth logs | head, ends the process.)
+func feeding(ctx context.Context, p *logs.Printer) (fed context.Context, idle func(), written func(error) error) {
+	fed, end := context.WithCancelCause(ctx)
+	idle = func() {
+		if err := p.Flush(); err != nil {
+			end(err)
+		}
+	}
+	written = func(err error) error {
+		if err == nil {
+			err = p.Flush()
+		}
+		end(nil)
+		return err
+	}
+	return fed, idle, written
 }
 
 // printLogs merges the containers' logs as they are.
@@ -96,12 +118,13 @@ func (ss *session) printLogs(ctx context.Context, list []placement.Container, o 
 		streams = append(streams, ss.stream(ct))
 	}
 	p := ss.printer(streams, ss.env.Stdout)
-	m := logs.Merger{Idle: flush(p), Report: func(n logs.Notice) {
+	ctx, idle, written := feeding(ctx, p)
+	m := logs.Merger{Idle: idle, Report: func(n logs.Notice) {
 		if n.Kind != logs.Ended {
 			ss.display.Warn(n.String())
 		}
 	}}
-	return m.Merge(ctx, streams, o, p.Line)
+	return written(m.Merge(ctx, streams, o, p.Line))
 }
 
 // stream is a container's log.

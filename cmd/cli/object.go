@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -65,6 +64,10 @@ func createObject(ss *session, kind string) error {
 	if err != nil {
 		return fmt.Errorf("%s create: %w", cluster.Command(kind), err)
 	}
+	if dryRun(ss.c) {
+		fmt.Fprintf(ss.env.Stdout, "create %s %s of %d bytes\n", kind, args[0], len(content))
+		return nil
+	}
 	ctx := ss.c.Context
 	if err := ss.cluster.Open(ctx, true); err != nil {
 		return err
@@ -84,10 +87,7 @@ func (ss *session) readInput(name string) ([]byte, error) {
 	if name == "-" {
 		return io.ReadAll(ss.env.Stdin)
 	}
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(ss.env.Dir, name)
-	}
-	return os.ReadFile(name)
+	return os.ReadFile(ss.path(name))
 }
 
 // objects lists what is in the store; a cluster that does not exist yet has none.
@@ -175,7 +175,13 @@ func removeObjects(ss *session, kind string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("%s rm: want a name", cluster.Command(kind))
 	}
-	if err := ss.cluster.Open(ss.c.Context, false); err != nil {
+	if dryRun(ss.c) {
+		for _, name := range names {
+			fmt.Fprintf(ss.env.Stdout, "remove %s %s\n", kind, name)
+		}
+		return nil
+	}
+	if err := ss.openStore(); err != nil {
 		return err
 	}
 	var problems []error

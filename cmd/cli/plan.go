@@ -22,21 +22,18 @@ func planCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "partial", Usage: "plan what can be placed when not everything can"},
 		},
 		Action: s.with(what{words: true, store: true}, func(ss *session) error {
-			if err := ss.scale(ss.c.StringSlice("scale")); err != nil {
+			opts, err := ss.making()
+			if err != nil {
 				return err
 			}
-			explain := ss.c.StringSlice("explain")
-			for _, name := range explain {
+			opts.NoDeps, opts.Explain = ss.c.Bool("no-deps"), ss.c.StringSlice("explain")
+			for _, name := range opts.Explain {
 				if ss.project.Service(name) == nil {
 					return fmt.Errorf("plan: --explain: no such service: %s", name)
 				}
 			}
 			p, err := ss.preview(ss.c.Context, func(o *placement.Observation) (*scheduler.Plan, error) {
-				return scheduler.Up(ss.project, o, scheduler.UpOptions{
-					Services: ss.services, NoDeps: ss.c.Bool("no-deps"), ForceRecreate: ss.c.Bool("force-recreate"),
-					NoRecreate: ss.c.Bool("no-recreate"), RemoveOrphans: ss.c.Bool("remove-orphans"), Partial: ss.c.Bool("partial"),
-					Explain: explain,
-				})
+				return scheduler.Up(ss.project, o, opts)
 			}, nil)
 			if p != nil {
 				for i := range p.Explanations {

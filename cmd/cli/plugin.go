@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/urfave/cli/v2"
+
+	"berth/runtime/engine"
 )
 
 // pluginCommand tells docker what this plugin is; nobody types it.
@@ -13,12 +15,16 @@ func pluginCommand(s *settings) *cli.Command {
 	return &cli.Command{
 		Name: pluginMetadata, Hidden: true, Usage: "what the docker command line asks its plugins",
 		Action: func(*cli.Context) error {
+			version := buildVersion()
+			if s.call.compose {
+				version = "v" + engine.ComposeVersion // what "docker info" says of compose, and tools ask there
+			}
 			return json.NewEncoder(s.env.Stdout).Encode(struct {
 				SchemaVersion    string
 				Vendor           string
 				Version          string
 				ShortDescription string
-			}{"0.1.0", "berth", buildVersion(), "Run a docker-compose file on many Docker hosts"})
+			}{"0.1.0", "berth", version, "Run a docker-compose file on many Docker hosts"})
 		},
 	}
 }

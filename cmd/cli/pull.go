@@ -23,6 +23,9 @@ func pullCommand(s *settings) *cli.Command {
 			&cli.BoolFlag{Name: "include-deps", Usage: "pull for the services that these depend on, too"},
 			&cli.StringFlag{Name: "policy", Usage: "missing or always, instead of the services' pull_policy"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
+			// docker compose's old ones, which scripts still have.
+			&cli.BoolFlag{Name: "parallel", Hidden: true},
+			&cli.BoolFlag{Name: "no-parallel", Hidden: true},
 		},
 		Action: s.with(what{words: true, store: true}, pull),
 	}
@@ -30,6 +33,11 @@ func pullCommand(s *settings) *cli.Command {
 
 func pull(ss *session) error {
 	c := ss.c
+	for _, flag := range []string{"parallel", "no-parallel"} {
+		if c.IsSet(flag) {
+			ss.display.Warn(fmt.Sprintf("--%s is ignored: several images are pulled at a time in any case", flag))
+		}
+	}
 	policy := c.String("policy")
 	if !slices.Contains([]string{"", "missing", "always"}, policy) {
 		return fmt.Errorf("pull: --policy is %q; want missing or always", policy)

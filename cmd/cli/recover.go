@@ -15,7 +15,7 @@ func storeRecover(ss *session) error {
 	} else {
 		fmt.Fprintln(ss.env.Stdout, "nothing is left of the store: a new one begins with what the agents tell of their hosts; external secrets and configs are lost, and so are the certificates of hosts that do not answer now")
 	}
-	if ss.c.Bool("dry-run") {
+	if dryRun(ss.c) {
 		return nil
 	}
 	if !ss.c.Bool("yes") {

@@ -54,7 +54,8 @@ func (ss *session) consentToRemove(p *scheduler.Plan) (bool, error) {
 	if len(names) == 0 {
 		return false, nil
 	}
-	fmt.Fprintf(ss.env.Stderr, "Going to remove %s\n", strings.Join(names, ", "))
+	ss.display.Yield()
+	fmt.Fprintf(ss.env.Stdout, "Going to remove %s\n", strings.Join(names, ", "))
 	if ss.c.Bool("force") {
 		return false, nil
 	}

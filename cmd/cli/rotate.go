@@ -15,6 +15,10 @@ func rotateCommand(s *settings) *cli.Command {
 			if !ss.inv.Cluster() {
 				return fmt.Errorf("store: one host encrypts nothing; there are keys only for an inventory of several hosts")
 			}
+			if dryRun(ss.c) {
+				fmt.Fprintln(ss.env.Stdout, "change the keys on all hosts that are on an encrypted network")
+				return nil
+			}
 			if err := ss.cluster.Open(ss.c.Context, false); err != nil {
 				return err
 			}

@@ -113,14 +113,18 @@ func (r *oneOff) prepare() error {
 		e := c.String("entrypoint")
 		r.changes.Entrypoint = &e
 	}
+	pull, err := pullFlag(c)
+	if err != nil {
+		return err
+	}
 	if s := ss.project.Service(name); s != nil {
 		if c.Bool("build") && s.Spec.Build != nil {
 			for _, s := range append(slices.Clone(ss.project.Bases), s) {
 				s.PullPolicy = "build"
 			}
 		}
-		if p := c.String("pull"); p != "" && p != "policy" {
-			s.PullPolicy = p
+		if pull != "" {
+			s.PullPolicy = pull
 		}
 	}
 	service, err := r.changes.Of(ss.project, name)

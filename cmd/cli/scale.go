@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -26,10 +28,7 @@ func scaleCommand(s *settings) *cli.Command {
 			if len(scale) == 0 {
 				return fmt.Errorf("scale: say which service and how many, as in \"berth scale web=3\"")
 			}
-			var services []string
-			for name := range scale {
-				services = append(services, name)
-			}
+			services := slices.Sorted(maps.Keys(scale))
 			return s.with(what{services: services, store: true}, func(ss *session) error {
 				if err := loader.Scale(ss.project, scale); err != nil {
 					return err

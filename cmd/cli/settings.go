@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"berth/cmd/progress"
 	"berth/loader"
 	"berth/placement"
 	"berth/runtime/engine"
@@ -74,6 +75,7 @@ func cacheDir() string {
 // flags, which beat it.
 func (s *settings) obeyVariables(c *cli.Context) error {
 	s.env.Environ = loader.WithComposeVariables(s.loadOptions(c, nil))
+	s.call.json = s.progress(c) == string(progress.JSON)
 	return s.obeyDocker(c)
 }
 

@@ -105,7 +105,7 @@ func (ss *session) redraw(rows []table.UsageRow, notes []string, o table.UsageOp
 		return err
 	}
 	text := b.String()
-	if tty, size := terminal(ss.env.Stdout); tty {
+	if tty, size := ss.env.terminal(ss.env.Stdout); tty {
 		_, height := size()
 		lines := strings.SplitAfter(text+strings.Join(notes, "\n"), "\n")
 		text = cursorHome + strings.ReplaceAll(strings.Join(lines[:min(len(lines), max(height-1, 1))], ""), "\n", clearLineEnd+"\n") + clearBelow

@@ -32,12 +32,12 @@ func (ss *session) imagePolicy() error {
 	if c.Bool("build") && c.Bool("no-build") {
 		return ss.incompatible("--build", "--no-build")
 	}
-	pull := c.String("pull")
-	if !slices.Contains([]string{"", "policy", "always", "missing", "never", "build"}, pull) {
-		return fmt.Errorf("%s: invalid --pull option %q; want always, missing, never or build", c.Command.Name, pull)
+	pull, err := pullFlag(c)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Command.Name, err)
 	}
 	for _, s := range slices.Concat(ss.project.Services, ss.project.Bases) {
-		if pull != "" && pull != "policy" {
+		if pull != "" {
 			s.PullPolicy = pull
 		}
 		if c.Bool("build") && s.Build != nil {
@@ -48,6 +48,18 @@ func (ss *session) imagePolicy() error {
 		}
 	}
 	return nil
+}
+
+// pullFlag is the pull policy that --pull names; "" leaves that of the services.
+func pullFlag(c *cli.Context) (string, error) {
+	switch pull := c.String("pull"); pull {
+	case "", "policy":
+		return "", nil
+	case "always", "missing", "never", "build":
+		return pull, nil
+	default:
+		return "", fmt.Errorf("invalid --pull option %q; want always, missing, never or build", pull)
+	}
 }
 
 // made remembers the images that a command has built or pulled: by reference, the hosts that have them now.
@@ -105,7 +117,7 @@ type buildOutput struct {
 
 func (ss *session) newBuildOutput() *buildOutput {
 	mode, _ := ss.displayMode(ss.c, false) // which is right: there is a display
-	tty, _ := terminal(ss.env.Stderr)
+	tty, _ := ss.env.terminal(ss.env.Stderr)
 	return &buildOutput{
 		ss: ss, numbers: map[[2]int]int{}, live: mode == progress.TTY || mode == progress.Auto && tty,
 		mute: mode == progress.JSON || mode == progress.Quiet || ss.c.Bool("quiet-build"),

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -44,6 +45,9 @@ func upCommand(s *settings) *cli.Command {
 
 func up(ss *session) error {
 	c := ss.c
+	if len(ss.project.Services)+len(ss.project.Providers) == 0 {
+		return errors.New("up: no service selected; the file has none without a profile: switch one on with --profile, or name a service")
+	}
 	opts, err := ss.making()
 	if err != nil {
 		return err
@@ -53,6 +57,9 @@ func up(ss *session) error {
 	opts.Wait, opts.Timeout = c.Bool("wait"), timeout(c)
 	if opts.AlwaysRecreateDeps && opts.NoRecreate {
 		return ss.incompatible("--always-recreate-deps", "--no-recreate")
+	}
+	if opts.RenewAnonVolumes && opts.NoRecreate {
+		return ss.incompatible("--renew-anon-volumes", "--no-recreate")
 	}
 	ctx, cancel := ss.waitContext(opts.Wait)
 	defer cancel()

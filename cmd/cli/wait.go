@@ -45,7 +45,8 @@ func wait(ss *session) error {
 	}
 	code, err := ss.awaitEnds(ss.c.Context, running, ss.c.Bool("down-project"))
 	if err == nil && ss.c.Bool("down-project") {
-		ss.services = nil
+		// All that bears the project's name goes: what was loaded has only the services waited for and their dependencies.
+		ss.project, ss.services = nil, nil
 		err = down(ss)
 	}
 	if err == nil && code != 0 {

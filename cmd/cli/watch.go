@@ -115,6 +115,7 @@ func (f *following) run(ctx context.Context) error {
 }
 
 func (f *following) say(format string, args ...any) {
+	f.ss.display.Yield()
 	fmt.Fprintf(f.ss.env.Stdout, "⦿ "+format+"\n", args...)
 }
 
@@ -122,7 +123,8 @@ func (f *following) say(format string, args ...any) {
 func (f *following) answer(ctx context.Context, reactions []watch.Reaction) {
 	report := func(err error) {
 		if err != nil && ctx.Err() == nil {
-			fmt.Fprintln(f.ss.env.Stderr, "berth: watch:", err)
+			f.ss.display.Yield()
+			f.ss.call.complain(f.ss.env.Stderr, fmt.Errorf("watch: %w", err))
 		}
 	}
 	var rebuilds, restarts []string

@@ -44,6 +44,9 @@ type Display interface {
 	Event(Event)
 	// Warn shows one sentence to the user, above or between the events.
 	Warn(sentence string)
+	// Yield shows what there is so far and leaves the terminal to what others write next, a question for example; the
+	// events after it are shown below that.
+	Yield()
 	// Close shows the final state, leaves the cursor below it, and waits for the display's goroutine. It may be
 	// called more than once; events after it are dropped.
 	Close()

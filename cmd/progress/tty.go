@@ -105,6 +105,13 @@ func (t *tty) Warn(sentence string) {
 	}
 }
 
+func (t *tty) Yield() {
+	t.draw(false)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rows = nil
+}
+
 func (t *tty) Close() {
 	t.mu.Lock()
 	if !t.closed {

@@ -263,3 +263,26 @@ func TestTheColoursAreComposes(t *testing.T) {
 		}
 	})
 }
+
+func TestAQuestionStaysBelowTheWarningsThatWereThereBefore(t *testing.T) {
+	onScreen(t, 60, 20, Options{}, func(s *screen) {
+		s.d.Event(done("Image app", "Built"))
+		s.pass(100 * time.Millisecond)
+		s.d.Warn("variable TAG is not set")
+		s.d.Yield()
+		fmt.Fprint(s.vt, "Recreate? [y/N] ")
+		s.pass(time.Second)
+		fmt.Fprintln(s.vt, "y")
+		s.d.Event(done("Volume data", "Created"))
+		s.d.Close()
+		s.want(`
+variable TAG is not set
+[+] Running 1/1
+ ✔ Image app  Built                                    0.0s
+Recreate? [y/N] y
+[+] Running 2/2
+ ✔ Image app    Built                                  0.0s
+ ✔ Volume data  Created                                0.0s
+`)
+	})
+}
