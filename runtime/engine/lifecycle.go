@@ -24,7 +24,7 @@ func (e *Engine) Stop(ctx context.Context, id string, timeout *time.Duration) er
 }
 
 func (e *Engine) stop(ctx context.Context, id string, timeout *time.Duration) error {
-	return e.ending(ctx, id, func() error {
+	return e.ending(ctx, id, timeout, func() error {
 		return e.api.ContainerStop(ctx, id, container.StopOptions{Timeout: stopSeconds(timeout)})
 	})
 }
@@ -37,6 +37,9 @@ func (e *Engine) Restart(ctx context.Context, id string, timeout *time.Duration)
 	}
 	return e.fail("restart container", id, e.api.ContainerStart(ctx, id, container.StartOptions{}))
 }
+
+// atOnce is the grace of what is killed.
+var atOnce time.Duration
 
 func stopSeconds(d *time.Duration) *int {
 	if d == nil {
@@ -52,7 +55,7 @@ func (e *Engine) Kill(ctx context.Context, id, signal string) error {
 	if !deadly(signal) {
 		return e.fail("kill container", id, send())
 	}
-	return e.fail("kill container", id, e.ending(ctx, id, send))
+	return e.fail("kill container", id, e.ending(ctx, id, &atOnce, send))
 }
 
 // deadly reports whether a signal is SIGKILL.
@@ -83,7 +86,7 @@ func (e *Engine) Remove(ctx context.Context, id string, anonymousVolumes bool) e
 	}
 	err := remove(!e.miscounts(ctx))
 	if err != nil && IsConflict(err) && !underRemoval(err) && e.miscounts(ctx) { // it runs
-		err = e.ending(ctx, id, func() error { return remove(true) })
+		err = e.ending(ctx, id, &atOnce, func() error { return remove(true) })
 	}
 	for try := 1; err != nil && writtenMeanwhile(err) && try < removals && ctx.Err() == nil; try++ {
 		err = remove(true)

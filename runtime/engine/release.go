@@ -20,9 +20,9 @@ const (
 	unbounded   = 1 << 20
 )
 
-// promptly is how long a container may take to end before it counts as one that uses its grace period. For each of those
+// promptly is how long a container may take to end before it is asked whether it uses its grace period. For each that does
 // twice as many may be asked to end at a time, until one ends promptly again: what waits for a timeout is not to wait for
-// other timeouts first.
+// other timeouts first. One that has no grace period is slow because the engine is busy, and that is when counts get lost.
 const promptly = 250 * time.Millisecond
 
 // exits are the containers of one engine that are about to end.
@@ -87,22 +87,40 @@ func (x *exits) admit() {
 }
 
 // ending does what makes a container end, one of few at a time on an engine that miscounts, and there returns when the
-// container has let go of its networks.
-func (e *Engine) ending(ctx context.Context, id string, end func() error) error {
+// container has let go of its networks. The container has grace to end by itself; nil is its own stop_grace_period.
+func (e *Engine) ending(ctx context.Context, id string, grace *time.Duration, end func() error) error {
 	if !e.miscounts(ctx) {
 		return end()
 	}
 	if err := e.exits.enter(ctx); err != nil {
 		return err
 	}
-	grace := time.AfterFunc(e.exits.promptly, func() { e.exits.leave(true) })
+	var once sync.Once
+	leave := func(late bool) { once.Do(func() { e.exits.leave(late) }) }
+	look := time.AfterFunc(e.exits.promptly, func() {
+		if e.usesGrace(ctx, id, grace) {
+			leave(true)
+		}
+	})
 	err := end()
-	if grace.Stop() {
-		// The engine answers the end of a container before it takes its endpoints away, and a look at it afterwards.
-		_, _ = e.State(ctx, id)
-		e.exits.leave(false)
-	}
+	look.Stop()
+	// The engine answers the end of a container before it takes its endpoints away, and a look at it afterwards.
+	_, _ = e.State(ctx, id)
+	leave(false)
 	return err
+}
+
+// usesGrace reports whether a container that was asked to end still runs because it may.
+func (e *Engine) usesGrace(ctx context.Context, id string, grace *time.Duration) bool {
+	if grace != nil && *grace == 0 {
+		return false
+	}
+	info, err := e.api.ContainerInspect(ctx, id) // answers after the engine has taken the endpoints of one that has ended away
+	if err != nil || info.State == nil || !info.State.Running {
+		return false
+	}
+	own := info.Config != nil && info.Config.StopTimeout != nil && *info.Config.StopTimeout == 0
+	return grace != nil || !own
 }
 
 // miscounts reports whether the engine is of a version that may lose count.

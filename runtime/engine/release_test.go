@@ -97,6 +97,73 @@ func TestFewContainersLetGoOfTheirNetworksAtATimeWhereTheEngineMayLoseCount(t *t
 	}
 }
 
+// stubborn is an engine whose container says how it is, and stops when so many stops were asked for.
+func stubborn(t *testing.T, info string, stops int) *Engine {
+	var mu sync.Mutex
+	all := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Api-Version", "1.41")
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/json") {
+			io.WriteString(w, info)
+			return
+		}
+		if strings.HasSuffix(r.URL.Path, "/stop") {
+			mu.Lock()
+			if stops--; stops == 0 {
+				close(all)
+			}
+			mu.Unlock()
+			<-all
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}))
+	t.Cleanup(srv.Close)
+	e, err := Connect(hostAt(strings.Replace(srv.URL, "http", "tcp", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+func TestOnlyAContainerThatMayTakeItsTimeLetsOthersIn(t *testing.T) {
+	const second = time.Second
+	for _, c := range []struct {
+		info  string
+		grace time.Duration // -1: the container's own
+		want  bool
+	}{
+		{`{"State":{"Running":true},"Config":{"StopTimeout":10}}`, -1, true},
+		{`{"State":{"Running":true},"Config":{}}`, -1, true},
+		{`{"State":{"Running":true},"Config":{"StopTimeout":0}}`, -1, false},
+		{`{"State":{"Running":true},"Config":{"StopTimeout":0}}`, second, true},
+		{`{"State":{"Running":true},"Config":{"StopTimeout":10}}`, 0, false},
+		{`{"State":{"Running":false},"Config":{"StopTimeout":10}}`, second, false},
+	} {
+		grace := &c.grace
+		if c.grace < 0 {
+			grace = nil
+		}
+		if got := stubborn(t, c.info, 1).usesGrace(t.Context(), "0123", grace); got != c.want {
+			t.Errorf("%s, grace %v: %v, want %v", c.info, c.grace, got, c.want)
+		}
+	}
+
+	const n = 5 * leaving
+	e := stubborn(t, `{"State":{"Running":true}}`, n)
+	e.exits.promptly = 0
+	var wg sync.WaitGroup
+	for range n { // none ends before all are asked to
+		wg.Go(func() {
+			if err := e.Stop(t.Context(), "0123", nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestARunningContainerIsRemovedByForceAsOneThatEnds(t *testing.T) {
 	for _, c := range []struct {
 		api     string
