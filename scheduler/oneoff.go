@@ -38,13 +38,13 @@ type OneOff struct {
 // Run is pure like Up, and its errors are Up's.
 func Run(p *placement.Project, o *placement.Observation, opts RunOptions) (*Plan, error) {
 	u := newUpper(p, o, UpOptions{
-		NoDeps: opts.NoDeps, RemoveOrphans: opts.RemoveOrphans, IgnoreOrphans: opts.IgnoreOrphans, Timeout: opts.Timeout,
+		Command: "run", NoDeps: opts.NoDeps, RemoveOrphans: opts.RemoveOrphans, IgnoreOrphans: opts.IgnoreOrphans, Timeout: opts.Timeout,
 	})
 	u.oneOff = &opts
 	if err := nameTaken(o, opts.Name); err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
-	plan, err := u.run("run")
+	plan, err := u.run()
 	if plan != nil {
 		// What was left alone on a host that does not answer is no part of what was asked for.
 		plan.Warnings = append(plan.Warnings, plan.Failures...)

@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 
 // UpOptions say what `up` is asked to do. The zero value is plain `up`.
 type UpOptions struct {
+	Command            string   // that it is for, which errors begin with; "" is up
 	Services           []string // selected services; empty is all. Their dependencies come along unless NoDeps.
 	NoDeps             bool
 	ForceRecreate      bool // recreate the selected services' containers in any case
@@ -52,7 +52,7 @@ const (
 // UnplacedError says that tasks have no host, and that therefore nothing was touched, or with Partial all else was done.
 type UnplacedError struct {
 	Project  string
-	Command  string // that asked for them; "" is up
+	Command  string // that asked for them
 	Unplaced []Unplaced
 	Partial  bool
 }
@@ -69,12 +69,12 @@ func (e *UnplacedError) Error() string {
 		if b.Len() > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "%s: %s cannot be placed:%s", cmp.Or(e.Command, "up"), shorten(names), reasons)
+		fmt.Fprintf(&b, "%s: %s cannot be placed:%s", e.Command, shorten(names), reasons)
 	}
 	switch {
 	case e.Partial:
 		b.WriteString("\nthe rest was started; make room and run the same command again")
-	case e.Command == "run":
+	case e.Command == "run" || e.Command == "watch": // they have no --partial
 		b.WriteString("\nnothing was changed; make room and run the same command again")
 	default:
 		b.WriteString("\nnothing was changed; make room, or start the rest with --partial")

@@ -150,7 +150,8 @@ func (c *Change) Empty() bool {
 // Plan is what a command is going to do: a graph of steps.
 type Plan struct {
 	Project string
-	Cluster bool // hosts are named in the text
+	Command string // that it is for, which errors begin with
+	Cluster bool   // hosts are named in the text
 	Steps   []Step
 	Change  *Change // applied by the Record step; nil without one
 	Forget  *Change // applied by the Forget step; nil without one

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -51,11 +52,12 @@ type upper struct {
 // steps; with opts.Partial there is no error, and the plan does the rest. With any other error the plan is nil: the
 // file asks for what cannot be, and the error is the sentence that says so.
 func Up(p *placement.Project, o *placement.Observation, opts UpOptions) (*Plan, error) {
-	return newUpper(p, o, opts).run("up")
+	return newUpper(p, o, opts).run()
 }
 
-// run makes the plan; command is what errors begin with.
-func (u *upper) run(command string) (*Plan, error) {
+// run makes the plan.
+func (u *upper) run() (*Plan, error) {
+	command := u.plan.Command
 	if err := u.scope(); err != nil {
 		return nil, fmt.Errorf("%s: %w", command, err)
 	}
@@ -96,7 +98,8 @@ func newUpper(p *placement.Project, o *placement.Observation, opts UpOptions) *u
 		p: p, o: o, opts: opts, w: newView(p.Name, o),
 		networks: map[string]*placement.NetworkSpec{}, volumes: map[string]*placement.VolumeSpec{},
 		byName: map[string]*set{}, supplies: map[key]*supply{}, away: map[string][]placement.Task{}, lost: map[string][]placement.Task{},
-		scores: map[string][]placement.Score{}, renewed: map[key]bool{}, change: newChange(o), forget: newChange(o), plan: &Plan{Project: p.Name, Cluster: o.Cluster},
+		scores: map[string][]placement.Score{}, renewed: map[key]bool{}, change: newChange(o), forget: newChange(o),
+		plan: &Plan{Project: p.Name, Command: cmp.Or(opts.Command, "up"), Cluster: o.Cluster},
 	}
 	for _, n := range p.Networks {
 		u.networks[n.Key] = n

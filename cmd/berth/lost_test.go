@@ -51,6 +51,10 @@ func TestAHostThatDoesNotAnswerIsNamedAndItsTasksAreNotStartedTwice(t *testing.T
 	if strings.Count(r.err, "host host3") != 1 || !strings.Contains(r.out, " host1 container start ") {
 		t.Errorf("events do not name the host once and show the rest: %s", r)
 	}
+	r = w.must("events", "--since", "1h", "--until", "-1s") // in the future: a host that is lost then is not waited for
+	if strings.Count(r.err, "host host3") != 1 || !strings.Contains(r.out, " host1 container start ") {
+		t.Errorf("events to come do not name the host once and show the rest: %s", r)
+	}
 
 	w.refused([]string{"host3", "unreachable"}, "up", "-d")
 	w.write("compose.yml", strings.Replace(lostCompose, `"1"`, `"2"`, 1))

@@ -73,7 +73,7 @@ func tutorial(t *testing.T, w *world, names func(*testing.T, *world)) {
 
 	t.Run("a fourth replica is refused with a reason per host and the three keep running", func(t *testing.T) {
 		w.refused([]string{"web.4 cannot be placed", "host1: ", "host2: ", "host3: "}, "up", "-d", "--scale", "web=4")
-		w.refused([]string{"web.4 cannot be placed", "host1: ", "host2: ", "host3: "}, "scale", "web=4")
+		w.refused([]string{"scale: web.4 cannot be placed", "host1: ", "host2: ", "host3: "}, "scale", "web=4")
 		if diff := cmp.Diff(before, ids(w.ps())); diff != "" {
 			t.Error(diff)
 		}

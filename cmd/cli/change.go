@@ -150,7 +150,7 @@ func (ss *session) warn(p *scheduler.Plan) {
 func failures(p *scheduler.Plan) error {
 	var errs []error
 	if len(p.Unplaced) > 0 {
-		errs = append(errs, &scheduler.UnplacedError{Project: p.Project, Unplaced: p.Unplaced, Partial: true})
+		errs = append(errs, &scheduler.UnplacedError{Project: p.Project, Command: p.Command, Unplaced: p.Unplaced, Partial: true})
 	}
 	for _, f := range p.Failures {
 		errs = append(errs, errors.New(f))

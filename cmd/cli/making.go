@@ -25,7 +25,7 @@ func makingFlags() []cli.Flag {
 func (ss *session) making() (scheduler.UpOptions, error) {
 	c := ss.c
 	opts := scheduler.UpOptions{
-		Services: ss.services, ForceRecreate: c.Bool("force-recreate"), NoRecreate: c.Bool("no-recreate"),
+		Command: c.Command.Name, Services: ss.services, ForceRecreate: c.Bool("force-recreate"), NoRecreate: c.Bool("no-recreate"),
 		RemoveOrphans: ss.removeOrphans(), IgnoreOrphans: truthy(ss.env.Getenv("COMPOSE_IGNORE_ORPHANS")),
 		AllResources: c.Bool("all-resources"), Partial: c.Bool("partial"), RenewVolumes: map[string]bool{},
 	}

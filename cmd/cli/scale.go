@@ -34,7 +34,7 @@ func scaleCommand(s *settings) *cli.Command {
 					return err
 				}
 				opts := scheduler.UpOptions{
-					Services: services, NoDeps: c.Bool("no-deps"), IgnoreOrphans: true, Partial: c.Bool("partial"),
+					Command: c.Command.Name, Services: services, NoDeps: c.Bool("no-deps"), IgnoreOrphans: true, Partial: c.Bool("partial"),
 					RenewVolumes: map[string]bool{},
 				}
 				_, err := ss.applyAsking(c.Context, true, func(o *placement.Observation) (*scheduler.Plan, error) {

@@ -45,7 +45,7 @@ func watchFiles(ss *session) error {
 		}
 		restore := ss.building(watched) // an image of last week is not what the files are now
 		_, err := ss.apply(ss.c.Context, true, func(o *placement.Observation) (*scheduler.Plan, error) {
-			return scheduler.Up(ss.project, o, scheduler.UpOptions{Services: ss.services, RenewVolumes: map[string]bool{}})
+			return scheduler.Up(ss.project, o, scheduler.UpOptions{Command: ss.c.Command.Name, Services: ss.services, RenewVolumes: map[string]bool{}})
 		})
 		restore()
 		if err != nil {
@@ -173,7 +173,7 @@ func (f *following) rebuild(ctx context.Context, services []string) error {
 	f.say("Rebuilding service(s) %q after changes were detected...", services)
 	defer f.ss.building(services)()
 	_, err := f.ss.apply(ctx, true, func(o *placement.Observation) (*scheduler.Plan, error) {
-		return scheduler.Up(f.ss.project, o, scheduler.UpOptions{Services: services, NoDeps: true, IgnoreOrphans: true, RenewVolumes: map[string]bool{}})
+		return scheduler.Up(f.ss.project, o, scheduler.UpOptions{Command: "watch", Services: services, NoDeps: true, IgnoreOrphans: true, RenewVolumes: map[string]bool{}})
 	})
 	if err := errors.Join(err, f.ss.cluster.Unlock(ctx)); err != nil {
 		return err

@@ -50,7 +50,7 @@ func (h *Events) over(ctx context.Context, err error) bool {
 func unix(t time.Time) string { return fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond()) }
 
 // Watch calls f for each event that q asks for, and for Resync and Lost, until q's or ctx's end, whose error it
-// returns. It survives the engine's restarts like Events.
+// returns. It survives the engine's restarts like Events; an engine that is lost at q's end is not waited for.
 func (e *Engine) Watch(ctx context.Context, q EventQuery, f func(Event)) error {
 	h := e.events(ctx, q, lostAfter, func(ev Event) bool { f(ev); return false })
 	<-h.Done() // it ends with ctx

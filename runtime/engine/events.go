@@ -126,8 +126,11 @@ func (h *Events) run(ctx context.Context) {
 	if !since.IsZero() {
 		close(h.anchored)
 	}
-	pause, answered := firstPause, time.Now()
+	until, pause, answered := h.query.Until, firstPause, time.Now()
 	for ctx.Err() == nil {
+		if !until.IsZero() && since.After(until) {
+			return // all that was asked for has come; the engine refuses the question
+		}
 		var err error
 		if since.IsZero() {
 			if since, err = h.engine.now(ctx); err == nil {
@@ -145,6 +148,9 @@ func (h *Events) run(ctx context.Context) {
 		}
 		if time.Since(answered) >= h.patience && ctx.Err() == nil {
 			h.deliver(Event{Time: answered, Type: Lost, Attributes: map[string]string{"error": problem(h.engine, err)}})
+			if !until.IsZero() && time.Now().After(until) { // by this machine's clock, as the engine's is not to be had
+				return
+			}
 		}
 		_ = sleep(ctx, pause) // the loop looks at ctx
 		pause = min(2*pause, lastPause)

@@ -167,6 +167,32 @@ func TestEventsOfADeadEngineCloseWithoutATrace(t *testing.T) {
 	e.Close()
 }
 
+func TestAWatchEndsAtItsQuerysEndAlsoOfADeadEngine(t *testing.T) {
+	e, err := Connect(placement.InventoryHost{Name: "gone", Address: "unix:///nowhere/docker.sock"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	end := time.Now().Add(10 * time.Millisecond)
+	for name, since := range map[string]time.Time{"everything": {}, "something": end.Add(-time.Hour), "nothing": end.Add(1)} {
+		var lost int
+		h := e.events(t.Context(), EventQuery{Since: since, Until: end}, 10*time.Millisecond, func(ev Event) bool {
+			if ev.Type == Lost {
+				lost++
+			}
+			return false
+		})
+		select {
+		case <-h.Done():
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: it goes on", name)
+		}
+		if told := lost > 0; told != (name != "nothing") {
+			t.Errorf("%s: told %d times that the engine is lost", name, lost)
+		}
+	}
+}
+
 func TestAwaitOutlastsARestartOfTheEngineAndGivesUpOnALostOne(t *testing.T) {
 	b := onEngine(t)
 	b.ctx = within(t, 3*time.Minute)
