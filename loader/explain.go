@@ -195,7 +195,20 @@ func (e *explainer) unknownKey(m []string) *Error {
 	if len(known) == 0 && len(parts) == 1 {
 		return e.at(key, "%q is no valid name; names have letters, digits, '.', '_' and '-' only", name)
 	}
-	return e.at(key, "unknown key%s", didYouMean(name, known))
+	hint := didYouMean(name, known)
+	if parent == "" && hint == "" && e.isService(name) {
+		hint = "; it looks like a service: put it under services:"
+	}
+	return e.at(key, "unknown key%s", hint)
+}
+
+// isService reports whether a mapping has what only services have: one that is indented wrongly, or of a file of the
+// first format, where they stood at the top.
+func (e *explainer) isService(path string) bool {
+	p := find(e.documents(), path)
+	_, image := field(p.node, "image")
+	_, build := field(p.node, "build")
+	return image != nil || build != nil
 }
 
 func (e *explainer) firstUnknown(parent string, known []string) string {
