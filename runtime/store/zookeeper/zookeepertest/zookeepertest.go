@@ -2,13 +2,16 @@
 package zookeepertest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"berth/fixtures/lab/lab"
 	"berth/runtime/store/storetest"
@@ -110,6 +113,37 @@ func (e *Ensemble) Faults() []storetest.Fault {
 		out = append(out, s.Faults()...)
 	}
 	return out
+}
+
+// Settled waits until every server serves as a member of the ensemble; its error is ctx's.
+func (e *Ensemble) Settled(ctx context.Context) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for _, s := range e.servers {
+		for !s.serves(ctx) {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+// serves asks the server what it is: one that is not in touch with most of the others says that it does not serve.
+func (s *server) serves(ctx context.Context) bool {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.addr)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if _, err := conn.Write([]byte("srvr")); err != nil {
+		return false
+	}
+	answer, err := io.ReadAll(conn)
+	return err == nil && bytes.Contains(answer, []byte("\nMode: "))
 }
 
 // Wait waits until server i serves.
