@@ -34,6 +34,8 @@ func TestErrorsNameFileLineAndKey(t *testing.T) {
 			want: "load compose.yaml:1: web: unknown key; it looks like a service: put it under services:"},
 		{name: "a service beside services", files: "-- compose.yaml --\nservices:\n  web: {image: a}\ndb:\n  build: .\n",
 			want: "load compose.yaml:3: db: unknown key; it looks like a service: put it under services:"},
+		{name: "a key of the first format", files: web("net: host"),
+			want: "load compose.yaml:4: services.web.net: unknown key; write network_mode: or networks:"},
 		{name: "unknown key in the override", files: web("init: true") + "-- compose.override.yaml --\nservices:\n  web:\n    restrat: always\n",
 			want: "load compose.override.yaml:3: services.web.restrat: unknown key; did you mean restart?"},
 		{name: "a service with a dot", files: "-- compose.yaml --\nservices:\n  a.b:\n    image: x\n    ports: 80\n",

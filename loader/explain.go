@@ -196,10 +196,19 @@ func (e *explainer) unknownKey(m []string) *Error {
 		return e.at(key, "%q is no valid name; names have letters, digits, '.', '_' and '-' only", name)
 	}
 	hint := didYouMean(name, known)
+	if now, ok := formerly[name]; ok && len(parts) == 2 && parts[0] == "services" {
+		hint = "; write " + now
+	}
 	if parent == "" && hint == "" && e.isService(name) {
 		hint = "; it looks like a service: put it under services:"
 	}
 	return e.at(key, "unknown key%s", hint)
+}
+
+// formerly are keys of services that the first formats had, and what says it today.
+var formerly = map[string]string{
+	"net": "network_mode: or networks:", "log_driver": "driver: under logging:", "log_opt": "options: under logging:",
+	"dockerfile": "dockerfile: under build:", "volume_driver": "driver: at the volume, under volumes: of the file",
 }
 
 // isService reports whether a mapping has what only services have: one that is indented wrongly, or of a file of the

@@ -16,7 +16,7 @@ func didYouMean(word string, known []string) string {
 		distance = 2
 	}
 	for _, k := range known {
-		if d := editDistance(word, k); d < distance || d == distance && best == "" && d < len(word) {
+		if d := editDistance(word, k); d < distance || d == distance && best == "" && d < len(word)-1 {
 			best, distance = k, d
 		}
 	}

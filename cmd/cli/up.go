@@ -52,6 +52,9 @@ func up(ss *session) error {
 	if err != nil {
 		return err
 	}
+	if opts.IgnoreOrphans && opts.RemoveOrphans {
+		return ss.incompatible("COMPOSE_IGNORE_ORPHANS", "--remove-orphans")
+	}
 	opts.NoDeps, opts.AlwaysRecreateDeps = c.Bool("no-deps"), c.Bool("always-recreate-deps")
 	opts.RenewAnonVolumes, opts.NoStart = c.Bool("renew-anon-volumes"), c.Bool("no-start")
 	opts.Wait, opts.Timeout = c.Bool("wait"), timeout(c)

@@ -55,6 +55,7 @@ type BuildNews struct {
 	Cached bool
 	Failed string  // why the step failed
 	Took   float64 // seconds, of a step that ended
+	Note   string  // what of the spec this engine's builder leaves out
 }
 
 // BuildError is a failed build: the step and the last lines it printed.
@@ -115,6 +116,9 @@ func (e *Engine) build(ctx context.Context, spec BuildSpec, news func(BuildNews)
 	if spec.Classic {
 		return e.buildClassic(ctx, spec, log)
 	}
+	if err := e.leavesOut(ctx, &spec, news); err != nil {
+		return "", err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s, err := e.buildSession(ctx, spec)
@@ -140,6 +144,27 @@ func (e *Engine) build(ctx context.Context, spec BuildSpec, news func(BuildNews)
 		err = errors.Join(errors.New("the engine reported no image ID"), served)
 	}
 	return id, err
+}
+
+// knowsLimits is the API version of Docker 23, whose BuildKit was the first to be told of shm_size and ulimits.
+const knowsLimits = "1.42"
+
+// leavesOut tells what of a build an old engine's BuildKit ignores without a word.
+func (e *Engine) leavesOut(ctx context.Context, spec *BuildSpec, news func(BuildNews)) error {
+	api, err := e.version(ctx)
+	if err != nil || atLeast(api, knowsLimits) || news == nil {
+		return err
+	}
+	leave := func(key string) {
+		news(BuildNews{Note: key + " is left out: it needs Docker 23 on the host, or its first builder, which DOCKER_BUILDKIT=0 chooses"})
+	}
+	if spec.ShmSize != 0 {
+		leave("build.shm_size")
+	}
+	if len(spec.Ulimits) > 0 {
+		leave("build.ulimits")
+	}
+	return nil
 }
 
 // request sends the build and follows it.

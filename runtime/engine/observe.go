@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -270,7 +271,10 @@ func addressIP(address string) string {
 // problem says in one sentence why an engine could not be observed.
 func problem(e *Engine, err error) string {
 	text := plain(err.Error())
+	var unknown *net.DNSError
 	switch {
+	case errors.As(err, &unknown) && unknown.IsNotFound:
+		text = "Cannot connect to the Docker daemon at " + e.address + ": no host is called " + unknown.Name + "; is the address right?"
 	case errors.Is(err, context.DeadlineExceeded):
 		text = "no answer from " + e.address + " in time; is the host up and its engine running?"
 	default:

@@ -164,17 +164,21 @@ func TestWhatRulesAreAboutIsLookedFor(t *testing.T) {
 }
 
 func TestAnEngineThatDoesNotAnswerIsAnUnreachableHostWithAReason(t *testing.T) {
-	e, err := Connect(placement.InventoryHost{Name: "gone", Address: "unix:///nowhere/docker.sock"})
-	if err != nil {
-		t.Fatal(err)
+	for address, want := range map[string]string{
+		"unix:///nowhere/docker.sock": "Cannot connect to the Docker daemon at unix:///nowhere/docker.sock. Is the docker daemon running?",
+		"tcp://no..host:2375":         "Cannot connect to the Docker daemon at tcp://no..host:2375: no host is called no..host; is the address right?", // known without DNS
+	} {
+		e, err := Connect(placement.InventoryHost{Name: "gone", Address: address})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		s, err := e.Observe(within(t, 10*time.Second), Query{Project: "shop"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Host.State != placement.Unreachable || s.Host.Problem != want || s.Host.Name != "gone" {
+			t.Errorf("host: %+v", s.Host)
+		}
 	}
-	defer e.Close()
-	s, err := e.Observe(within(t, 10*time.Second), Query{Project: "shop"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.Host.State != placement.Unreachable || s.Host.Problem == "" || s.Host.Name != "gone" {
-		t.Errorf("host: %+v", s.Host)
-	}
-	t.Log(s.Host.Problem)
 }

@@ -121,6 +121,10 @@ func (r *runner) build(ctx context.Context, e *engine.Engine, s *scheduler.Step)
 		return err
 	}
 	_, err := images.Build(ctx, e, r.world.Project, s.Service, r.world.Build, func(n engine.BuildNews) {
+		if n.Note != "" {
+			r.note(s, []string{n.Note})
+			return
+		}
 		r.report(Report{Step: s, Phase: Working, News: &n})
 	})
 	return err
