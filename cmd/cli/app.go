@@ -100,7 +100,16 @@ func Main(args []string, env Env) int {
 	defer stop()
 	defer followDocker(env, func() { cancel(errInterrupted) })()
 	err := app.RunContext(ctx, arrange(app, args))
-	return report(env.Stderr, s.call, err)
+	return report(env.Stderr, s.call, ended(ctx, err))
+}
+
+// ended is a command's error, which after an interrupt is the interrupt where a call says only that its context was
+// canceled.
+func ended(ctx context.Context, err error) error {
+	if context.Cause(ctx) == errInterrupted && errors.Is(err, context.Canceled) && !errors.As(err, new(*exitError)) {
+		return errInterrupted
+	}
+	return err
 }
 
 // report prints an error under the name that the user called, and gives the exit code.

@@ -199,15 +199,14 @@ func TestAwaitOutlastsARestartOfTheEngineAndGivesUpOnALostOne(t *testing.T) {
 	h := b.lab.Hosts()[0]
 	p := project(t, t.TempDir(), "services: {web: {image: \"berth-lab/busybox:1\", command: sleep 600}}")
 	id := b.up(p)["web"]
-	hub := b.events(b.ctx, EventQuery{}, 10*time.Second)
-	defer hub.Close()
 	resyncs := make(chan struct{}, 10)
-	hub.Subscribe(func(ev Event) bool {
+	hub := b.events(b.ctx, EventQuery{}, 10*time.Second, func(ev Event) bool {
 		if ev.Type == Resync {
 			resyncs <- struct{}{}
 		}
 		return false
 	})
+	defer hub.Close()
 	<-resyncs
 	ended := make(chan error, 1)
 	go func() {
