@@ -111,11 +111,9 @@ func TestEventsGoOnAcrossARestartOfTheEngine(t *testing.T) {
 	b := onEngine(t)
 	b.ctx = within(t, 3*time.Minute)
 	h := b.lab.Hosts()[0]
-	hub := b.Events(b.ctx)
-	defer hub.Close()
 	resyncs := make(chan struct{}, 10)
 	created := make(chan Event, 10)
-	hub.Subscribe(func(ev Event) bool {
+	hub := b.events(b.ctx, EventQuery{}, lostAfter, func(ev Event) bool {
 		switch {
 		case ev.Type == Resync:
 			resyncs <- struct{}{}
@@ -124,6 +122,7 @@ func TestEventsGoOnAcrossARestartOfTheEngine(t *testing.T) {
 		}
 		return false
 	})
+	defer hub.Close()
 	<-resyncs
 	if err := h.Kill(b.ctx); err != nil {
 		t.Fatal(err)
