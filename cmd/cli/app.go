@@ -106,7 +106,7 @@ func Main(args []string, env Env) int {
 // ended is a command's error, which after an interrupt is the interrupt where a call says only that its context was
 // canceled.
 func ended(ctx context.Context, err error) error {
-	if context.Cause(ctx) == errInterrupted && errors.Is(err, context.Canceled) && !errors.As(err, new(*exitError)) {
+	if errors.Is(context.Cause(ctx), errInterrupted) && errors.Is(err, context.Canceled) && !errors.As(err, new(*exitError)) {
 		return errInterrupted
 	}
 	return err

@@ -22,7 +22,7 @@ func TestACallThatAnInterruptCutShortIsTheInterrupt(t *testing.T) {
 		{interrupted, cut, errInterrupted}, {interrupted, broken, broken}, {interrupted, exit, exit}, {interrupted, nil, nil},
 		{other, cut, cut}, {t.Context(), cut, cut},
 	} {
-		if got := ended(c.ctx, c.err); got != c.want {
+		if got := ended(c.ctx, c.err); !errors.Is(got, c.want) {
 			t.Errorf("%v: %v, want %v", c.err, got, c.want)
 		}
 	}
